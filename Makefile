@@ -1,0 +1,112 @@
+# Everything a developer, a newcomer or a build machine does, by name. `make` lists it.
+#
+# What is installed and how is in tools/; this file only says what depends on what.
+# Progress goes to stderr, so that `make run ARGS=--json | jq` works.
+
+SHELL         := /bin/bash
+MAKEFLAGS     += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+BIN    := .venv/bin
+STAMPS := build/stamps
+ROOT   := $(filter 0,$(shell id -u))
+PYTEST := $(BIN)/python -m pytest
+SAY    := printf 'memtrace: %s\n'
+
+# A virtual environment does not survive being moved or copied: then its stamps do not count.
+ifeq ($(filter $(CURDIR)/.venv,$(file <.venv/pyvenv.cfg)),)
+VENV_MOVED := moved
+endif
+
+.PHONY: help build run test check check-kernel check-vm check-e2e bench lint format clean moved
+
+help: ## list the targets
+	@echo "usage: make TARGET [ARGS=\"...\"]"
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: $(BIN)/.memtrace $(STAMPS)/bpf ## set up .venv and compile the BPF programs
+	@:
+
+ifdef ROOT
+run: build ## start memtrace top (needs root); pass options with ARGS="--json 1 3"
+	@exec $(BIN)/memtrace top $(ARGS)
+else
+run:
+	@$(SAY) "reading the kernel needs root: sudo make run" >&2; exit 3
+endif
+
+# The tests by door. Each one stands alone; `make test` goes through all of them.
+ifdef ROOT
+test: test-setup ## set up and run everything that can run here (all of it as root)
+	@MAKE="$(MAKE)" tools/test_all.sh lint check check-kernel check-vm $(E2E_DOOR)
+else
+test: $(BIN)/.memtrace-test
+	@MAKE="$(MAKE)" tools/test_all.sh check \
+	    "left-out:lint:clang-format and the rest come with sudo make test" \
+	    "left-out:check-kernel:loading BPF needs root" \
+	    "left-out:check-vm:unpacking and booting kernels needs root" \
+	    "left-out:check-e2e:starting containers needs root"
+endif
+E2E_DOOR := $(if $(wildcard tests/e2e/test_*.py),check-e2e)
+
+check: $(BIN)/.memtrace-test ## unit tests: no root, no kernel
+	@$(PYTEST) tests/unit $(ARGS)
+
+check-kernel: test-setup ## tests on the running kernel (root)
+	@$(PYTEST) tests/kernel $(ARGS)
+
+check-vm: test-setup ## tests on other kernels, in QEMU (root)
+	@$(PYTEST) tests/vm $(ARGS)
+
+check-e2e: test-setup ## tests with real containers (root)
+	@$(PYTEST) tests/e2e $(ARGS)
+
+bench: build ## measure overhead, cost and start-up (root)
+	@for script in bench/bench_*.py; do \
+	    [ -e "$$script" ] || { $(SAY) "there is no bench/bench_*.py yet" >&2; exit 1; }; \
+	    $(BIN)/python "$$script" $(ARGS) || exit; \
+	done
+
+lint: $(BIN)/.memtrace-test ## style, types and the C format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@clang-format --dry-run -Werror $(wildcard bpf/*.c bpf/include/*.h)
+	@echo "lint: nothing found"
+
+format: $(BIN)/.memtrace-test ## rewrite the sources in the house style
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+	@clang-format -i $(wildcard bpf/*.c bpf/include/*.h)
+
+clean: ## remove everything that was built, and .venv
+	@rm -rf build dist .venv agent/memtrace/bpf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find agent tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- set-up: stamps keep the second run quick ------------------------------------------------
+
+.PHONY: test-setup
+test-setup: build $(STAMPS)/packages-test $(BIN)/.memtrace-test
+
+$(STAMPS)/packages-%: tools/packages.txt tools/install_packages.sh
+	@tools/install_packages.sh $*
+	@mkdir -p $(@D) && touch $@
+
+$(BIN)/.memtrace: pyproject.toml hatch_build.py tools/make_venv.sh $(VENV_MOVED) | $(STAMPS)/packages-run
+	@tools/make_venv.sh $@
+
+$(BIN)/.memtrace-test: $(BIN)/.memtrace
+	@tools/make_venv.sh $@ test
+
+BPF_INPUTS := tools/build_bpf.py $(wildcard bpf/*.bpf.c bpf/include/*.h)
+BPF_ABSENT := $(filter-out $(wildcard agent/memtrace/bpf/*.o),$(patsubst bpf/%.c,agent/memtrace/bpf/%.o,$(wildcard bpf/*.bpf.c)))
+ifneq ($(BPF_ABSENT),)
+.PHONY: $(STAMPS)/bpf
+endif
+
+$(STAMPS)/bpf: $(BPF_INPUTS) | $(BIN)/.memtrace
+	@$(SAY) "compiling bpf/*.bpf.c" >&2
+	@$(BIN)/python tools/build_bpf.py
+	@mkdir -p $(@D) && touch $@
