@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * engine.h: the dialect in which every shared program is written, so that one
+ * source serves libbpf (CO-RE, direct BTF loads) and BCC (compiled on the node).
+ *
+ * PROBE(name)      a program on tracepoint `name`; ARG(ctx, n) is its nth argument
+ * KREAD(p, f)      one hop from a pointer the verifier knows (ARG, current, KREAD)
+ * SREAD(p, f)      one hop from an address it does not know (arithmetic, masks, void *)
+ * MAP_GET/ADD/SET  the only map operations; RING_OUTPUT the only way to send
+ * CFG(name)        a constant set by the agent before loading
+ * KENUM(e, v)      an enumerator's value on this kernel
+ *
+ * Not here: what differs between kernels (kernel.h). Shared code uses no global
+ * variables, callbacks or subprograms: BCC has none.
+ */
+#ifndef MEMTRACE_ENGINE_H
+#define MEMTRACE_ENGINE_H
+
+#ifdef MEMTRACE_BCC
+
+#include <linux/types.h>
+
+#define PROBE(name) int on_##name(struct bpf_raw_tracepoint_args *ctx)
+#define COMMAND(name) int name(struct bpf_raw_tracepoint_args *ctx)
+#define ARG(ctx, n) ((ctx)->args[n])
+#define SREAD(p, f)                                                                  \
+	({                                                                           \
+		typeof((p)->f) mt_value = {0};                                       \
+		bpf_probe_read_kernel((void *)&mt_value, sizeof(mt_value), &(p)->f); \
+		mt_value;                                                            \
+	})
+#define KREAD(p, f) SREAD(p, f)
+#define KENUM(e, v) (MEMTRACE_ENUM_##v)
+#define CONFIG_U32(name)
+#define CFG(name) ((__u32)MEMTRACE_CFG_##name)
+#define MAP(name) ((void *)bpf_pseudo_fd(1, MAPFD_##name))
+#define MT_HASH(name, key, value, entries)
+#define MT_LRU(name, key, value, entries)
+#define MT_ARRAY(name, value, entries)
+#define MT_PERCPU(name, value, entries)
+#define MT_RING(name, bytes)
+#define LICENSE(text)
+
+#else
+
+#define __VMLINUX_H__
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+#define PROBE(name) SEC("tp_btf/" #name) int on_##name(__u64 *ctx)
+#define COMMAND(name) SEC("raw_tp") int name(__u64 *ctx)
+#define ARG(ctx, n) ((ctx)[n])
+#define KREAD(p, f) ((p)->f)
+#define SREAD(p, f) BPF_CORE_READ(p, f)
+#define KENUM(e, v) bpf_core_enum_value(enum e, v)
+#define CONFIG_U32(name) const volatile __u32 cfg_##name = 0
+#define CFG(name) (cfg_##name)
+#define MAP(name) ((void *)&name)
+#define MT_MAP(name, kind, key_t, value_t, entries) \
+	struct {                                    \
+		__uint(type, kind);                 \
+		__uint(max_entries, entries);       \
+		__type(key, key_t);                 \
+		__type(value, value_t);             \
+	} name SEC(".maps")
+#define MT_HASH(name, key, value, entries) MT_MAP(name, BPF_MAP_TYPE_HASH, key, value, entries)
+#define MT_LRU(name, key, value, entries) MT_MAP(name, BPF_MAP_TYPE_LRU_HASH, key, value, entries)
+#define MT_ARRAY(name, value, entries) MT_MAP(name, BPF_MAP_TYPE_ARRAY, __u32, value, entries)
+#define MT_PERCPU(name, value, entries) \
+	MT_MAP(name, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, value, entries)
+#define MT_RING(name, bytes)                        \
+	struct {                                    \
+		__uint(type, BPF_MAP_TYPE_RINGBUF); \
+		__uint(max_entries, bytes);         \
+	} name SEC(".maps")
+#define LICENSE(text) char _license[] SEC("license") = text
+
+#endif
+
+/* The same helper, called the same way, whatever headers each engine brings. */
+static void *(*mt_map_lookup)(void *, const void *) = (void *)1;
+static long (*mt_map_update)(void *, const void *, const void *, __u64) = (void *)2;
+static long (*mt_map_delete)(void *, const void *) = (void *)3;
+
+#define MAP_GET(map, key) mt_map_lookup(MAP(map), key)
+#define MAP_ADD(map, key, value) mt_map_update(MAP(map), key, value, 1 /* BPF_NOEXIST */)
+#define MAP_SET(map, key, value) mt_map_update(MAP(map), key, value, 0 /* BPF_ANY */)
+#define MAP_DELETE(map, key) mt_map_delete(MAP(map), key)
+#define RING_OUTPUT(map, data, size, flags) bpf_ringbuf_output(MAP(map), data, size, flags)
+
+#define MT_INLINE static __attribute__((always_inline)) inline
+#define MT_UNUSED(name) name __attribute__((unused))
+#define MT_BARRIER() asm volatile("" ::: "memory")
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * kernel.h: one accessor for each thing that differs between kernels, and the
+ * kernel constants that are not in BTF. Everything else reads through these.
+ */
+#ifndef MEMTRACE_KERNEL_H
+#define MEMTRACE_KERNEL_H
+
+#include "engine.h"
+#include "types.h"
+
+#define PF_IO_WORKER 0x00000010
+#define PF_DUMPCORE 0x00000200
+#define PF_MEMALLOC 0x00000800
+#define PF_KTHREAD 0x00200000
+#define TS_COMPAT 0x0002
+
+#define BDEVFS_MAGIC 0x62646576
+#define TMPFS_MAGIC 0x01021994
+#define HUGETLBFS_MAGIC 0x958458f6
+#define OVERLAYFS_MAGIC 0x794c7630
+
+#define S_IFMT 00170000
+#define S_IFREG 0100000
+
+/*
+ * The first word of a folio. Raw, because `flags` became a structure in Linux
+ * 6.18 (53fbef56e07d "mm: introduce memdesc_flags_t").
+ */
+MT_INLINE __u64 folio_flags(struct folio *folio)
+{
+#ifdef MEMTRACE_BCC
+	__u64 flags = 0;
+	bpf_probe_read_kernel(&flags, sizeof(flags), folio);
+	return flags;
+#else
+	return *(__u64 *)folio;
+#endif
+}
+
+/* Pages of a folio already known to be large. */
+MT_INLINE __u64 large_folio_pages(struct folio *folio)
+{
+#ifdef MEMTRACE_BCC
+	return SREAD(folio, MEMTRACE_FOLIO_PAGES);
+#else
+	if (bpf_core_field_exists(folio->_nr_pages))
+		return folio->_nr_pages;
+	return ((struct folio___v6_1 *)folio)->_folio_nr_pages;
+#endif
+}
+
+/* Pages of PAGE_SIZE bytes in a folio of any order. */
+MT_INLINE __u64 folio_pages(struct folio *folio)
+{
+	if (folio_flags(folio) & (1ULL << KENUM(pageflags, PG_head)))
+		return large_folio_pages(folio);
+	return 1;
+}
+
+/* The low bits of memcg_data are flags; what is left is the owner. */
+#define MEMCG_DATA_FLAGS 7ULL
+
+MT_INLINE __u64 memcg_id(struct mem_cgroup *memcg)
+{
+	struct cgroup *cgroup = SREAD(memcg, css.cgroup);
+	struct kernfs_node *node = SREAD(cgroup, kn);
+
+	return SREAD(node, id);
+}
+
+/* Id of the memory cgroup a folio is charged to, 0 if none. */
+MT_INLINE __u64 owner_id(__u64 memcg_data)
+{
+	__u64 owner = memcg_data & ~MEMCG_DATA_FLAGS;
+
+	return owner ? memcg_id((struct mem_cgroup *)owner) : 0;
+}
+
+/* From a dentry's link in its inode's list back to the dentry. */
+#ifdef MEMTRACE_BCC
+#define MT_ALIAS_OFFSET __builtin_offsetof(struct dentry, d_u.d_alias)
+#else
+#define MT_ALIAS_OFFSET bpf_core_field_offset(((struct dentry *)0)->d_u.d_alias)
+#endif
+
+/* The system call current is in: orig_ax, -1 for a page fault from user space. */
+MT_INLINE long current_syscall(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	return (long)KREAD(regs, orig_ax);
+}
+
+MT_INLINE __u64 current_syscall_arg0(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	return KREAD(regs, di);
+}
+
+/* Third argument: fd_out of copy_file_range() and splice(). */
+MT_INLINE __u64 current_syscall_arg2(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	return KREAD(regs, dx);
+}
+
+MT_INLINE __u32 task_start(struct task_struct *task)
+{
+	struct task_struct *leader = KREAD(task, group_leader);
+
+	return (__u32)(KREAD(leader, start_boottime) >> 20);
+}
+
+/* The open file behind a descriptor of current, or NULL. */
+MT_INLINE struct file *current_file(struct task_struct *task, __u64 fd)
+{
+	struct files_struct *files = KREAD(task, files);
+	struct fdtable *table;
+	struct file **slots;
+	struct file *file = 0;
+
+	if (!files)
+		return 0;
+	table = KREAD(files, fdt);
+	if (fd >= KREAD(table, max_fds))
+		return 0;
+	slots = KREAD(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), &slots[fd]);
+	return file;
+}
+
+MT_INLINE __u64 file_magic(struct file *file)
+{
+	struct inode *inode = SREAD(file, f_inode);
+	struct super_block *sb = SREAD(inode, i_sb);
+
+	return SREAD(sb, s_magic);
+}
+
+MT_INLINE struct address_space *file_mapping(struct file *file)
+{
+	return SREAD(file, f_mapping);
+}
+
+/*
+ * The file an overlay file stands for: private_data is the real file, or since
+ * Linux 6.13 (18e48d0e2c7b "ovl: store upper real file in ovl_file struct") points
+ * to {real file, upper file}. `which`: 0, 1 or 2 for these three readings.
+ */
+MT_INLINE struct file *overlay_real_file(struct file *file, int which)
+{
+	void **data = (void **)SREAD(file, private_data);
+	struct file *real = 0;
+
+	if (which == 0)
+		return (struct file *)data;
+	bpf_probe_read_kernel(&real, sizeof(real), data + which - 1);
+	return real;
+}
+
+/* Does I/O on this descriptor's file go through `mapping`? Sees through overlayfs. */
+MT_INLINE bool file_uses(struct file *file, struct address_space *mapping)
+{
+	if (file_mapping(file) == mapping)
+		return true;
+	if (file_magic(file) != OVERLAYFS_MAGIC)
+		return false;
+	return file_mapping(overlay_real_file(file, 0)) == mapping ||
+	       file_mapping(overlay_real_file(file, 1)) == mapping ||
+	       file_mapping(overlay_real_file(file, 2)) == mapping;
+}
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * types.h: the few kernel structures memtrace reads, with only the members it
+ * reads. libbpf relocates every access to the running kernel's layout (CO-RE);
+ * names ending in ___x are older or newer shapes of the same structure.
+ * Under BCC the same names come from the node's headers.
+ */
+#ifndef MEMTRACE_TYPES_H
+#define MEMTRACE_TYPES_H
+
+#ifndef MEMTRACE_BCC
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct xarray {
+	void *xa_head;
+};
+
+struct xa_node {
+	unsigned char shift;
+	void *slots[64];
+};
+
+struct super_block;
+struct address_space;
+
+struct inode {
+	unsigned short i_mode;
+	struct super_block *i_sb;
+	struct address_space *i_mapping;
+	unsigned long i_ino;
+	unsigned int i_nlink;
+	unsigned int i_rdev;
+	unsigned int i_generation;
+	struct list_head i_sb_list;
+	struct hlist_head i_dentry;
+};
+
+struct address_space {
+	struct inode *host;
+	struct xarray i_pages;
+	unsigned long nrpages;
+};
+
+struct super_block {
+	struct list_head s_list;
+	unsigned int s_dev;
+	unsigned long s_magic;
+	struct list_head s_inodes;
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+	union {
+		struct hlist_node d_alias;
+	} d_u;
+};
+
+struct folio {
+	unsigned long flags;
+	struct address_space *mapping;
+	unsigned long memcg_data;
+	unsigned int _nr_pages;
+};
+
+/* Before Linux 6.15 (4996fc547f5b "mm: let _folio_nr_pages overlay memcg_data in first tail page") */
+struct folio___v6_1 {
+	unsigned int _folio_nr_pages;
+};
+
+enum pageflags {
+	PG_head,
+	PG_swapbacked,
+};
+
+struct kernfs_node {
+	struct kernfs_node *__parent;
+	const char *name;
+	__u64 id;
+};
+
+/* Before Linux 6.15 (633488947ef6 "kernfs: Use RCU to access kernfs_node::parent.") */
+struct kernfs_node___v6_14 {
+	struct kernfs_node___v6_14 *parent;
+};
+
+struct cgroup_root {
+	int hierarchy_id;
+};
+
+struct cgroup;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	unsigned int flags;
+	struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+
+struct mem_cgroup {
+	struct cgroup_subsys_state css;
+};
+
+struct file {
+	struct address_space *f_mapping;
+	void *private_data;
+	struct inode *f_inode;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct thread_info {
+	__u32 status;
+};
+
+struct signal_struct {
+	struct {
+		int counter;
+	} live;
+};
+
+struct task_struct {
+	struct thread_info thread_info;
+	unsigned int flags;
+	int pid;
+	int tgid;
+	__u64 start_boottime;
+	struct task_struct *group_leader;
+	struct files_struct *files;
+	struct signal_struct *signal;
+	char comm[16];
+};
+
+struct pt_regs {
+	unsigned long dx;
+	unsigned long di;
+	unsigned long orig_ax;
+};
+
+#pragma clang attribute pop
+
+#endif
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * wire.h: every record that crosses from the BPF programs to the agent.
+ *
+ * This header is the truth; agent/memtrace/kernel/wire.py mirrors it and a test
+ * compares both with the object's BTF. Fixed-width integers and explicit padding
+ * only. Amounts are pages of PAGE_SIZE bytes: the agent multiplies once.
+ */
+#ifndef MEMTRACE_WIRE_H
+#define MEMTRACE_WIRE_H
+
+#define MT_COMM_BYTES 16
+#define MT_PATH_BYTES 4096
+
+/* Why a page entered the cache. Order is a contract with wire.py. */
+enum mt_kind {
+	MT_READ,
+	MT_WRITE,
+	MT_MMAP,
+	MT_READAHEAD,
+	MT_SENDFILE,
+	MT_SPLICE,
+	MT_COPY_FILE_RANGE,
+	MT_FALLOCATE,
+	MT_EXEC,
+	MT_IO_URING,
+	MT_METADATA,
+	MT_SHMEM,
+	MT_KERNEL,
+	MT_OTHER,
+	MT_KINDS = 16,
+	/* Removals share the ledger: their kind is MT_REMOVED + reason. */
+	MT_REMOVED = 16,
+};
+
+/* Why a page left the cache. */
+enum mt_reason {
+	MT_RECLAIM,
+	MT_TRUNCATE,
+	MT_UNLINK,
+	MT_DROP,
+	MT_REASON_OTHER,
+	MT_REASONS = 8,
+};
+
+/*
+ * One cause: who (tgid, start) put pages of which file (device, inode,
+ * generation) into which cgroup, and how (kind). A removal has tgid and start 0.
+ * start is the thread group leader's start_boottime >> 20, so that a recycled
+ * pid is another process. generation is i_generation, so that a recycled inode
+ * number is another file. A block device's pages carry its i_rdev and inode 0.
+ */
+struct mt_ledger_key {
+	__u64 cgroup;
+	__u64 inode;
+	__u32 device;
+	__u32 generation;
+	__u32 tgid;
+	__u32 start;
+	__u32 kind;
+	__u32 pad;
+};
+
+#define MT_NO_SYSCALL (-2) /* a kernel thread: what its stack holds means nothing */
+
+struct mt_ledger_value {
+	__u64 pages;
+	__s32 syscall; /* orig_ax of the latest refill; -1: page fault, MT_NO_SYSCALL */
+	__u32 compat;  /* 1: syscall is an ia32 number */
+};
+
+/* Cumulative per cgroup, never evicted while the cgroup lives. */
+struct mt_total {
+	__u64 added[MT_KINDS];
+	__u64 removed[MT_REASONS];
+	__u64 overflow_added; /* of these, pages the ledger had no room for */
+	__u64 overflow_removed;
+	__u64 hugetlb; /* signed: hugetlbfs pages, outside memory.stat's cache */
+};
+
+/* One element, index 0: written by the agent, read by every program. */
+struct mt_control {
+	__u32 epoch; /* which of the two ledgers is being filled: epoch & 1 */
+	__u32 pad;
+};
+
+/* Losses by place; one element each of the array map `losses`. */
+enum mt_loss {
+	MT_LOST_RING,	      /* an event found the ring buffer full */
+	MT_LOST_NAMES,	      /* ... and it was a path or a process name */
+	MT_LOST_LEDGER_PAGES, /* pages that went to overflow_* instead of a row */
+	MT_LOST_TOTAL_PAGES,  /* pages whose cgroup had no room in `totals` */
+	MT_LOST_NO_CGROUP,    /* pages without a memory cgroup */
+	MT_LOSSES = 8,
+};
+
+/* Ring buffer events: a header, then the record. */
+enum mt_event_type {
+	MT_EVENT_PATH = 1,
+	MT_EVENT_TASK,
+	MT_EVENT_EXIT,
+	MT_EVENT_CGROUP_MKDIR,
+	MT_EVENT_CGROUP_RMDIR,
+	MT_EVENT_CGROUP_RELEASE,
+};
+
+#define MT_PATH_TRUNCATED 1 /* deeper or longer than what was read */
+#define MT_PATH_NONE 2	    /* the inode has no dentry: block device, evicted name */
+#define MT_PATH_PSEUDO 4    /* a name without a place: memfd, SysV shared memory */
+
+/* path: components leaf first, each NUL-terminated, up to the superblock's root. */
+struct mt_path_event {
+	__u32 type;
+	__u32 flags;
+	__u64 inode;
+	__u32 device;
+	__u32 generation;
+	__u32 links;
+	__u32 mode;
+	__u32 magic; /* s_magic of the file system */
+	__u32 bytes; /* used bytes of path */
+	char path[MT_PATH_BYTES];
+};
+
+struct mt_task_event {
+	__u32 type;
+	__u32 tgid;
+	__u32 start;
+	__u32 pad;
+	char comm[MT_COMM_BYTES];
+};
+
+/* path: from the root of the memory hierarchy, NUL-terminated, cut at MT_PATH_BYTES. */
+struct mt_cgroup_event {
+	__u32 type;
+	__u32 bytes; /* used bytes of path, the NUL included */
+	__u64 id;
+	__u64 parent;
+	char path[MT_PATH_BYTES];
+};
+
+/* Baseline: what was resident when an inode was walked. */
+struct mt_baseline_key {
+	__u64 cgroup;
+	__u64 inode;
+	__u32 device;
+	__u32 generation;
+};
+
+struct mt_baseline_value {
+	__u64 pages;
+	__u32 visit; /* a second visit of the inode in one pass starts again from 0 */
+	__u32 shmem; /* 1: tmpfs or shared memory */
+};
+
+/* A file of the `wanted` set: all a filtered walk looks at. */
+struct mt_file {
+	__u64 inode;
+	__u32 device;
+	__u32 generation;
+};
+
+#define MT_WALK_WANTED 1 /* only inodes in `wanted` */
+#define MT_WALK_NAMES 2	 /* emit a path event for each inode visited */
+#define MT_WALK_COUNT 4	 /* count resident pages into `baseline` */
+
+/* Context of the walk program: one superblock a run. The lower half is the answer. */
+struct mt_walk {
+	__u32 fd; /* any open file: the way to the ring of superblocks */
+	__u32 flags;
+	__u32 index; /* which superblock of the ring */
+	__u32 found; /* 0: index is past the last superblock */
+	__u64 inodes;
+	__u64 files; /* inodes with pages of their own */
+	__u64 pages;
+	__u64 full; /* pages that found no room in `baseline` */
+	__u32 restarts;
+	__u32 torn; /* 1: the list kept changing under the walk; this superblock is incomplete */
+	__u32 device;
+	__u32 pad;
+};
+
+#endif
