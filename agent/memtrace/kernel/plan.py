@@ -1,0 +1,142 @@
+"""From facts about this kernel to what will be attached, what is lost without it, and why.
+
+Decides only; session.py acts. A missing required feature is an error of its own
+(`Plan.blockers`), a missing optional one costs one named feature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memtrace.kernel.support import KernelFacts, Questions
+from memtrace.samples import Feature
+
+QUESTIONS = Questions(
+    tracepoints=(
+        "mm_filemap_add_to_page_cache",
+        "mm_filemap_delete_from_page_cache",
+        "mod_memcg_lruvec_state",
+        "mm_lru_insertion",
+        "cgroup_mkdir",
+        "cgroup_rmdir",
+        "cgroup_release",
+        "sched_process_exec",
+        "sched_process_exit",
+    ),
+    types=(("struct", "folio"),),
+    members=(
+        ("folio", "memcg_data"),
+        ("mem_cgroup", "css"),
+        ("kernfs_node", "id"),
+        ("mem_cgroup_per_node", "objcg"),
+    ),
+    enums=(("node_stat_item", "NR_SHMEM"), ("pageflags", "PG_head")),
+    helpers=("loop", "get_current_task_btf", "task_pt_regs", "ringbuf_query"),
+)
+
+PAGE_CACHE_EVENTS = ("mm_filemap_add_to_page_cache", "mm_filemap_delete_from_page_cache")
+CGROUP_EVENTS = ("cgroup_mkdir", "cgroup_rmdir", "cgroup_release")
+PROCESS_EVENTS = ("sched_process_exec", "sched_process_exit")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to load. `shmem`: counter (exact), lru (approximate) or off."""
+
+    shmem: str
+    nr_shmem: int
+    baseline: bool
+    cgroup_events: bool
+    process_events: bool
+    features: dict[str, Feature]
+    blockers: tuple[str, ...]
+
+
+def make_plan(facts: KernelFacts) -> Plan:
+    """Choose programs for a kernel. Never raises: what cannot be is in `blockers`."""
+    blockers = _blockers(facts)
+    if blockers:
+        return Plan("off", 0, False, False, False, _all_off(blockers[0]), blockers)
+    shmem = _shmem(facts)
+    cgroup_events = _have(facts, CGROUP_EVENTS)
+    process_events = _have(facts, PROCESS_EVENTS)
+    baseline = bool(facts.has_helper("loop"))
+    features = {
+        "page_cache": Feature(True, "exact"),
+        "shmem": _SHMEM_FEATURES[shmem],
+        "baseline": _baseline_feature(baseline),
+        "cgroup_events": _events_feature(
+            cgroup_events, "removed cgroups are noticed by a walk every 20 s only"
+        ),
+        "process_events": _events_feature(
+            process_events, "a process that changes its name by exec keeps its first one"
+        ),
+    }
+    nr_shmem = facts.enum_value("node_stat_item", "NR_SHMEM") or 0
+    return Plan(shmem, nr_shmem, baseline, cgroup_events, process_events, features, ())
+
+
+_SHMEM_FEATURES = {
+    "counter": Feature(True, "exact: follows the kernel's NR_SHMEM"),
+    "lru": Feature(
+        True,
+        "approximate: this kernel does not trace the shmem counter; sums come from memory.stat",
+    ),
+    "off": Feature(False, "no tracepoint tells when tmpfs or shared memory grows"),
+}
+
+
+def _blockers(facts: KernelFacts) -> tuple[str, ...]:
+    if not facts.btf:
+        return (
+            "this kernel has no readable type information (/sys/kernel/btf/vmlinux), which the "
+            f"libbpf engine needs: {facts.btf_problem}",
+        )
+    found = [f"tracepoint {name} is missing" for name in PAGE_CACHE_EVENTS if not _has(facts, name)]
+    found += [
+        f"struct {owner} has no member {member}"
+        for owner, member in QUESTIONS.members[:3]
+        if not facts.has_member(owner, member)
+    ]
+    found += [
+        f"BPF helper bpf_{name} is missing"
+        for name in ("get_current_task_btf", "task_pt_regs", "ringbuf_query")
+        if not facts.has_helper(name)
+    ]
+    if facts.has_member("mem_cgroup_per_node", "objcg"):
+        found.append("page-cache folios are charged through obj_cgroup, which is not read yet")
+    return tuple(found)
+
+
+def _all_off(reason: str) -> dict[str, Feature]:
+    names = ("page_cache", "shmem", "baseline", "cgroup_events", "process_events")
+    return {name: Feature(False, reason) for name in names}
+
+
+def _has(facts: KernelFacts, tracepoint: str) -> bool:
+    return facts.tracepoint_params(tracepoint) is not None
+
+
+def _have(facts: KernelFacts, tracepoints: tuple[str, ...]) -> bool:
+    return all(_has(facts, name) for name in tracepoints)
+
+
+def _shmem(facts: KernelFacts) -> str:
+    counted = _has(facts, "mod_memcg_lruvec_state")
+    if counted and facts.enum_value("node_stat_item", "NR_SHMEM") is not None:
+        return "counter"
+    return "lru" if _has(facts, "mm_lru_insertion") else "off"
+
+
+def _baseline_feature(available: bool) -> Feature:
+    if available:
+        return Feature(True, "exact: walk of all superblocks")
+    return Feature(
+        False,
+        "this kernel has no bpf_loop (before 5.17): what was cached before memtrace "
+        "started is unknown, only growth is shown",
+    )
+
+
+def _events_feature(available: bool, cost: str) -> Feature:
+    return Feature(True) if available else Feature(False, f"tracepoints missing: {cost}")

@@ -1,0 +1,263 @@
+"""The loaded programs as one thing: attach, read an interval's ledger, walk, close.
+
+Acts on a Plan; decodes nothing beyond chunks of bytes, decides nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from memtrace.kernel import wire
+from memtrace.kernel.errors import BpfError
+from memtrace.kernel.objects import BpfObject
+from memtrace.kernel.plan import Plan
+from memtrace.kernel.programs import Program
+from memtrace.kernel.ring import RingBuffer
+from memtrace.kernel.sysfiles import cpu_list, text
+
+OBJECTS = Path(__file__).resolve().parent.parent / "bpf"
+_EVENT_MAPS = ("events", "losses")
+_LEDGER_MAPS = ("slots", "control", "ledger_a", "ledger_b", "totals", "empty_total")
+_NAME_MAPS = ("named_files", "named_tasks", "path_scratch")
+ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
+_ZERO = struct.pack("<I", 0)
+_FLUSH_TRIES = 1000
+
+
+class Walked(NamedTuple):
+    """One superblock walked: what the walk program answered."""
+
+    found: bool
+    inodes: int
+    files: int
+    pages: int
+    full: int
+    restarts: int
+    torn: bool
+    device: int
+
+
+class Session:
+    """Everything memtrace has in the kernel. `close` (or the process' end) removes it all.
+
+    Every method raises BpfError with libbpf's own words.
+    """
+
+    def __init__(self, plan: Plan, memory_hierarchy: int) -> None:
+        self._objects: list[BpfObject] = []
+        self._walker: BpfObject | None = None
+        self._ring: RingBuffer | None = None
+        self._anchor = os.open("/", os.O_RDONLY | os.O_CLOEXEC)
+        self._epoch = 0
+        try:
+            self._load(plan, memory_hierarchy)
+        except BaseException:
+            self.close()
+            raise
+
+    def gather(self) -> Iterator[tuple[memoryview, memoryview, int]]:
+        """The ledger's rows since the last call, each exactly once: (keys, values, count).
+
+        Flips the ledgers, moves every CPU's pending run into the one just left, and
+        drains that one; keys are LEDGER_KEY, values LEDGER_VALUE.
+        """
+        old = self._epoch
+        self._epoch = old ^ 1
+        self._control.put(_ZERO, wire.CONTROL.pack(self._epoch))
+        context = bytearray(struct.pack("<Q", old))
+        for cpu in cpu_list(text(ONLINE_CPUS)):
+            _flush(self._flush, context, cpu)
+        return self._ledgers[old].drain()
+
+    def totals(self) -> Iterator[tuple[memoryview, memoryview, int]]:
+        """Every cgroup's cumulative totals: keys u64 cgroup, values TOTAL."""
+        return self._totals.items()
+
+    def total(self, cgroup: int) -> bytes | None:
+        """One cgroup's cumulative totals (wire.TOTAL); None before its first page."""
+        return self._totals.get(struct.pack("<Q", cgroup))
+
+    def drop_total(self, cgroup: int) -> None:
+        """Forget a released cgroup's totals."""
+        self._totals.delete(struct.pack("<Q", cgroup))
+
+    def losses(self) -> list[int]:
+        """Cumulative losses, indexed by wire.LOSS_*."""
+        found = [self._losses.get(struct.pack("<I", place)) for place in range(wire.LOSSES)]
+        return [int.from_bytes(value or b"", "little") for value in found]
+
+    def recursion_misses(self) -> int:
+        """Events the kernel skipped because a program was already running on that CPU.
+
+        Without shmem's: its tracepoint also fires in interrupts, for counters other than
+        NR_SHMEM, and those are what is skipped.
+        """
+        counted = (opened for opened in self._objects if opened.name != "shmem")
+        return sum(opened.recursion_misses() or 0 for opened in counted)
+
+    def drain_events(self, callback: Callable[[memoryview], None]) -> int:
+        """Hand every waiting event to `callback`; return how many."""
+        return self._open_ring().drain(callback)
+
+    def fileno(self) -> int:
+        """Readable when the ring buffer is filling up; give the session to select()."""
+        return self._open_ring().fileno()
+
+    def forget_file(self, file: bytes) -> None:
+        """Have the file's path told again at its next sight."""
+        self._named_files.delete(file)
+
+    # --- baseline ---
+
+    def load_walker(self) -> None:
+        """Load the baseline walker and its maps; does nothing when it is there."""
+        if self._walker is None:
+            self._walker = self._object("baseline", share=_EVENT_MAPS + _NAME_MAPS)
+
+    def walk(self, index: int, flags: int) -> Walked:
+        """Walk superblock number `index`; `found` is False past the last one."""
+        walker = self._loaded_walker()
+        context = bytearray(wire.WALK.pack(self._anchor, flags, index, 0, *[0] * 8))
+        walker.run("walk", context)
+        _, _, _, found, inodes, files, pages, full, restarts, torn, device, _ = wire.WALK.unpack(
+            context
+        )
+        return Walked(bool(found), inodes, files, pages, full, restarts, bool(torn), device)
+
+    def want(self, files: list[bytes]) -> None:
+        """Make `files` (wire.FILE each) the whole set a filtered walk looks at."""
+        wanted = self._loaded_walker().map("wanted")
+        for _ in wanted.drain():
+            pass
+        for file in files:
+            wanted.put(file, struct.pack("<I", 1))
+
+    def baseline_rows(self) -> Iterator[tuple[memoryview, memoryview, int]]:
+        """Every row of the last walks: keys BASELINE_KEY, values BASELINE_VALUE."""
+        return self._loaded_walker().map("baseline").items()
+
+    def baseline_row(self, cgroup: int, file: bytes) -> int:
+        """Pages of one file charged to one cgroup when it was walked; 0 when there were none."""
+        value = self._loaded_walker().map("baseline").get(wire.BASELINE_KEY.pack(cgroup, file))
+        return int(wire.BASELINE_VALUE.unpack(value)[0]) if value else 0
+
+    def forget_baseline_row(self, cgroup: int, file: bytes) -> None:
+        """Remove one row, before its file is walked again."""
+        self._loaded_walker().map("baseline").delete(wire.BASELINE_KEY.pack(cgroup, file))
+
+    def forget_baseline(self) -> None:
+        """Remove every row, before everything is walked again."""
+        for name in ("baseline", "told_cgroups"):
+            for _ in self._loaded_walker().map(name).drain():
+                pass
+
+    # --- life ---
+
+    def close(self) -> None:
+        """Detach and unload everything. May be called twice."""
+        if self._ring is not None:
+            self._ring.close()
+        for opened in reversed(self._objects):
+            opened.close()
+        self._objects.clear()
+        if self._anchor >= 0:
+            os.close(self._anchor)
+            self._anchor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _load(self, plan: Plan, memory_hierarchy: int) -> None:
+        page_cache = self._object(
+            "page_cache", rodata={"cfg_shmem_elsewhere": _u32(plan.shmem == "counter")}
+        )
+        self._ring = RingBuffer(page_cache.map("events"))
+        self._losses = page_cache.map("losses")
+        self._control = page_cache.map("control")
+        self._ledgers = (page_cache.map("ledger_a"), page_cache.map("ledger_b"))
+        self._totals = page_cache.map("totals")
+        self._named_files = page_cache.map("named_files")
+        self._flush = page_cache.program("flush")
+        self._load_shmem(plan)
+        if plan.cgroup_events:
+            rodata = {"cfg_memory_hierarchy": _u32(memory_hierarchy)}
+            self._attach_all(self._object("cgroups", rodata, share=_EVENT_MAPS))
+        if plan.process_events:
+            self._attach_all(self._object("processes", share=_EVENT_MAPS + _NAME_MAPS))
+        page_cache.attach("on_mm_filemap_delete_from_page_cache")
+        page_cache.attach("on_mm_filemap_add_to_page_cache")
+
+    def _load_shmem(self, plan: Plan) -> None:
+        """Before the page-cache programs are attached: they rely on it for shmem."""
+        if plan.shmem == "off":
+            return
+        wanted, other = "on_mod_memcg_lruvec_state", "on_mm_lru_insertion"
+        if plan.shmem == "lru":
+            wanted, other = other, wanted
+        shmem = self._object(
+            "shmem",
+            rodata={"cfg_nr_shmem": _u32(plan.nr_shmem)},
+            share=(*_EVENT_MAPS, *_LEDGER_MAPS, *_NAME_MAPS, "shmem_hint"),
+            without=other,
+        )
+        shmem.attach(wanted)
+
+    def _object(
+        self,
+        name: str,
+        rodata: dict[str, bytes] | None = None,
+        share: tuple[str, ...] = (),
+        without: str | None = None,
+    ) -> BpfObject:
+        opened = BpfObject.open(OBJECTS / f"{name}.bpf.o", name, rodata)
+        self._objects.append(opened)
+        for shared in share:
+            opened.reuse_map(shared, self._objects[0].map(shared))
+        if without:
+            opened.autoload(without, False)
+        opened.load()
+        return opened
+
+    def _attach_all(self, opened: BpfObject) -> None:
+        for name in opened.programs():
+            opened.attach(name)
+
+    def _open_ring(self) -> RingBuffer:
+        if self._ring is None:
+            raise ValueError("the session is closed")
+        return self._ring
+
+    def _loaded_walker(self) -> BpfObject:
+        if self._walker is None:
+            raise ValueError("the baseline walker is not loaded")
+        return self._walker
+
+
+def _flush(program: Program, context: bytearray, cpu: int) -> None:
+    """Empty one CPU's slots, asking again while one of them is being written."""
+    for _ in range(_FLUSH_TRIES):
+        try:
+            if program.run(context, cpu) == 0:
+                return
+        except BpfError as error:
+            if error.errno == errno.ENXIO:  # the CPU went offline: nothing runs there
+                return
+            raise
+
+
+def _u32(value: int) -> bytes:
+    return struct.pack("<I", value)

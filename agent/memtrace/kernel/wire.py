@@ -1,0 +1,57 @@
+"""The Python mirror of bpf/include/wire.h: layouts, numbers and names. No reading, no state.
+
+The C header is the truth; a test compares sizes and offsets with the object's BTF.
+Amounts are pages; `struct` formats are little-endian with the header's explicit padding.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+COMM_BYTES = 16
+PATH_BYTES = 4096
+
+KIND_NUMBERS = 16
+"""MT_KINDS, and MT_REMOVED: a ledger row's kind from here on is a removal's reason."""
+REASON_NUMBERS = 8
+REMOVED = KIND_NUMBERS
+
+LEDGER_KEY = Struct("<Q16s8sI4x")
+"""cgroup, file (a FILE), process (a PROCESS), kind."""
+LEDGER_VALUE = Struct("<QiI")
+"""pages, syscall (orig_ax; -1 page fault, -2 none), compat (1: ia32 number)."""
+FILE = Struct("<QII")
+"""inode, device, generation; also the key of `wanted` and `named_files`."""
+PROCESS = Struct("<II")
+"""tgid, start (the leader's start_boottime >> 20, about milliseconds since boot)."""
+TOTAL = Struct(f"<{KIND_NUMBERS}Q{REASON_NUMBERS}Q2Qq")
+"""added by kind, removed by reason, overflow added, overflow removed, hugetlb."""
+CONTROL = Struct("<I4x")
+"""epoch."""
+BASELINE_KEY = Struct("<Q16s")
+"""cgroup, file."""
+BASELINE_VALUE = Struct("<QII")
+"""pages, visit, shmem."""
+
+LOSS_RING, LOSS_NAMES, LOSS_LEDGER_PAGES, LOSS_TOTAL_PAGES, LOSS_NO_CGROUP = range(5)
+LOSSES = 8
+
+EVENT_PATH, EVENT_TASK, EVENT_EXIT, EVENT_MKDIR, EVENT_RMDIR, EVENT_RELEASE = range(1, 7)
+EVENT_TYPE = Struct("<I")
+PATH_EVENT = Struct("<II16s4I")
+"""type, flags, file, links, mode, magic, used bytes of the path that follows."""
+TASK_EVENT = Struct(f"<I8s4x{COMM_BYTES}s")
+"""type, process, comm. Exits too."""
+CGROUP_EVENT = Struct("<IIQQ")
+"""type, used bytes of the path that follows, id, parent's id."""
+
+PATH_TRUNCATED = 1
+PATH_NONE = 2
+PATH_PSEUDO = 4
+
+WALK_WANTED, WALK_NAMES, WALK_COUNT = 1, 2, 4
+WALK = Struct("<4I4Q4I")
+"""fd, flags, index, found, inodes, files, pages, full, restarts, torn, device, pad."""
+
+NO_FILE = bytes(FILE.size)
+"""The file of pages whose file the kernel does not tell: faults on shared memory."""
