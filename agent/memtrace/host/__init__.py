@@ -1,0 +1,1 @@
+"""What the host says about itself in text files; every path lies under an injected root."""

@@ -1,0 +1,154 @@
+"""Mounted file systems, and the host path of a file known by device and path within it.
+
+Reads /proc/*/mountinfo and /sys/dev/block. Does not know overlays or containers:
+their view of a path is another table, built from their own mountinfo.
+
+Limits: btrfs gives each subvolume an anonymous device that stat() reports, while the
+kernel's s_dev and mountinfo carry the file system's own: compare s_dev only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from memtrace.host.files import read_bytes
+
+_LIMIT = 16 << 20  # bytes of mountinfo; a node with 10,000 mounts needs about 3 MB
+_ESCAPE = re.compile(rb"\\([0-3][0-7]{2})")
+_DEVICE = re.compile(rb"([0-9]{1,9}):([0-9]{1,9})")
+_MINOR_BITS = 20  # dev_t inside the kernel: major << 20 | minor
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One line of mountinfo (proc(5)); `root` is the part of the file system shown at `point`."""
+
+    id: int
+    parent: int
+    major: int
+    minor: int
+    root: str
+    point: str
+    fstype: str
+    source: str
+    options: str
+    super_options: str
+
+    @property
+    def device(self) -> int:
+        """The kernel's s_dev: major << 20 | minor."""
+        return self.major << _MINOR_BITS | self.minor
+
+
+def parse_mountinfo(data: bytes) -> tuple[Mount, ...]:
+    """The mounts in the order of the file; lines that make no sense are skipped."""
+    parsed = (_parse_line(line) for line in data.split(b"\n"))
+    return tuple(mount for mount in parsed if mount is not None)
+
+
+def read_mounts(path: Path) -> tuple[Mount, ...] | None:
+    """The mounts listed in one mountinfo file, or None when it cannot be read."""
+    data = read_bytes(path, _LIMIT)
+    return None if data is None else parse_mountinfo(data)
+
+
+class MountTable:
+    """The mounts of PID 1, else of this process. Re-read only when the caller says so."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._files = (root / "proc/1/mountinfo", root / "proc/self/mountinfo")
+        self._seen: int | None = None
+        self._mounts: tuple[Mount, ...] = ()
+        self._by_root: dict[tuple[int, str], list[tuple[int, Mount]]] = {}
+        self._by_point: dict[str, Mount] = {}
+
+    def refresh(self) -> bool:
+        """Read mountinfo again; True when it changed. An unreadable file changes nothing."""
+        reads = (read_bytes(path, _LIMIT) for path in self._files)
+        data = next((read for read in reads if read), None)
+        if data is None or hash(data) == self._seen:
+            return False
+        self._seen = hash(data)
+        self._mounts = parse_mountinfo(data)
+        self._by_root = {}
+        for order, mount in enumerate(self._mounts):
+            self._by_root.setdefault((mount.device, mount.root), []).append((order, mount))
+        self._by_point = {mount.point: mount for mount in self._mounts}
+        return True
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """Every mount, oldest first."""
+        return self._mounts
+
+    def host_path(self, device: int, path: str) -> str | None:
+        """The host path of `path`, which starts at the root of the device's file system.
+
+        Of several answers a visible one wins (not covered by a later mount), then the
+        shortest, then the oldest mount: bind mounts made for volumes lose against the
+        place the file was put in. None when no mount shows the file.
+        """
+        answers = []
+        for top in _upwards(path):
+            for order, mount in self._by_root.get((device, top), ()):
+                found = _moved(path, top, mount.point)
+                answers.append((self._covering(found) is not mount, len(found), order, found))
+        return min(answers)[3] if answers else None
+
+    def _covering(self, path: str) -> Mount | None:
+        """The mount that is seen at `path`: the deepest point, and of those the latest."""
+        points = (self._by_point.get(point) for point in _upwards(path))
+        return next((mount for mount in points if mount is not None), None)
+
+
+def block_device_name(root: Path, device: int) -> str | None:
+    """The node of a block device, e.g. /dev/vda1, from /sys/dev/block; None when unknown."""
+    link = root / f"sys/dev/block/{device >> _MINOR_BITS}:{device & (1 << _MINOR_BITS) - 1}"
+    try:
+        name = os.path.basename(os.readlink(link))
+    except (OSError, ValueError):
+        return None
+    return "/dev/" + name.replace("!", "/") if name not in ("", ".", "..") else None
+
+
+def _parse_line(line: bytes) -> Mount | None:
+    left, separator, right = line.partition(b" - ")
+    before, after = left.split(b" "), right.split(b" ")
+    if not separator or len(before) < 6 or len(after) < 3:
+        return None
+    device = _DEVICE.fullmatch(before[2])
+    ids = before[0], before[1]
+    if device is None or not all(word.isdigit() and len(word) < 20 for word in ids):
+        return None
+    return Mount(
+        int(ids[0]),
+        int(ids[1]),
+        int(device[1]),
+        int(device[2]),
+        *(_text(word) for word in (before[3], before[4], after[0], after[1], before[5], after[2])),
+    )
+
+
+def _text(word: bytes) -> str:
+    """Octal escapes undone; undecodable bytes become surrogates, as in every path here."""
+    plain = _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), word)
+    return plain.decode("utf-8", "surrogateescape")
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """The path and everything above it, "/" last. Nothing for a path that is not absolute."""
+    if not path.startswith("/"):
+        return
+    while path := path.rstrip("/"):
+        yield path
+        path = path.rpartition("/")[0]
+    yield "/"
+
+
+def _moved(path: str, top: str, point: str) -> str:
+    """`path` with its beginning `top` replaced by `point`."""
+    return point.rstrip("/") + path[len(top.rstrip("/")) :].rstrip("/") or "/"

@@ -1,0 +1,123 @@
+"""Small facts about processes and the boot, from /proc and cgroup.procs. Bounded reads only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from memtrace.host.files import read_bytes
+from memtrace.host.hierarchy import Hierarchy
+
+_SMALL = 4096
+_CGROUP_LIMIT = 65_536
+_PROCS_LIMIT = 4 << 20  # bytes: about 500,000 pids
+_MAX_PID = 1 << 22  # PID_MAX_LIMIT
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_START_SHIFT = 20  # wire.h: start is start_boottime >> 20, in 32 bits
+_START_MASK = 0xFFFF_FFFF
+_DELETED = " (deleted)"
+
+
+def read_comm(root: Path, pid: int) -> str | None:
+    """The name of a thread group (at most 15 bytes, kernel threads 63), None when gone."""
+    data = read_bytes(root / f"proc/{pid}/comm", _SMALL)
+    if data is None:
+        return None
+    return data.removesuffix(b"\n").decode("utf-8", "surrogateescape")
+
+
+def memory_cgroup(root: Path, hierarchy: Hierarchy, pid: int, base: str = "/") -> str | None:
+    """The path of a process' cgroup in the memory hierarchy; None when gone or not in view.
+
+    /proc shows paths from the root of the reader's cgroup namespace, which lies at `base`
+    of the hierarchy; cgroups beside it appear as /../name.
+    """
+    data = read_bytes(root / f"proc/{pid}/cgroup", _CGROUP_LIMIT)
+    shown = None if data is None else parse_cgroup(data, hierarchy.version)
+    if shown is None or shown.endswith(_DELETED):
+        return None
+    return _absolute(base, shown)
+
+
+def namespace_base(root: Path, hierarchy: Hierarchy, paths: Iterable[str]) -> str | None:
+    """Where the root of this process' cgroup namespace lies in the hierarchy: "/" outside of one.
+
+    An agent in a container of its own finds itself among `paths` (all cgroups) by its pid,
+    once at start. None when it is in none of them.
+    """
+    data = read_bytes(root / "proc/self/cgroup", _CGROUP_LIMIT)
+    shown = None if data is None else parse_cgroup(data, hierarchy.version)
+    if shown is None:
+        return None
+    for path in (shown, *paths):
+        if ".." not in path.split("/") and os.getpid() in pids_in(hierarchy, path):
+            return path.removesuffix(shown.rstrip("/")) or "/"
+    return None
+
+
+def parse_cgroup(data: bytes, version: int) -> str | None:
+    """The memory hierarchy's line of /proc/PID/cgroup (cgroups(7)), as written there."""
+    for line in data.split(b"\n"):
+        number, _, rest = line.partition(b":")
+        controllers, colon, path = rest.partition(b":")
+        unified = number == b"0" and not controllers
+        wanted = unified if version == 2 else b"memory" in controllers.split(b",")
+        if wanted and colon and path.startswith(b"/"):
+            return path.decode("utf-8", "surrogateescape")
+    return None
+
+
+def start_ticks(root: Path, pid: int) -> int | None:
+    """When the process started: clock ticks (1/100 s) since boot, field 22 of proc_pid_stat(5)."""
+    data = read_bytes(root / f"proc/{pid}/stat", _SMALL)
+    return None if data is None else parse_start_ticks(data)
+
+
+def parse_start_ticks(data: bytes) -> int | None:
+    """Field 22; the command in field 2 may hold blanks and brackets, so count from its end."""
+    words = data.rpartition(b")")[2].split()
+    if len(words) < 20 or not words[19].isdigit() or len(words[19]) > 20:
+        return None
+    return int(words[19])
+
+
+def same_start(ticks: int, start: int) -> bool:
+    """Whether ticks and the BPF side's start (start_boottime >> 20, 32 bits) can be one moment.
+
+    Both are rounded down, to 10 ms and 1.05 ms; the second wraps every 52 days.
+    """
+    first = ticks * _TICK_NS >> _START_SHIFT
+    last = ((ticks + 1) * _TICK_NS - 1) >> _START_SHIFT
+    return (start - first) & _START_MASK <= last - first
+
+
+def pids_in(hierarchy: Hierarchy, path: str) -> tuple[int, ...]:
+    """The thread groups directly in a cgroup; empty when it is gone or threaded."""
+    data = read_bytes(f"{hierarchy.mount}{path}/cgroup.procs", _PROCS_LIMIT) or b""
+    words = (word for word in data.split() if word.isdigit() and len(word) < 10)
+    return tuple(pid for word in words if 0 < (pid := int(word)) <= _MAX_PID)
+
+
+def exists(root: Path, pid: int) -> bool:
+    """Whether a process with this id exists now."""
+    return 0 < pid <= _MAX_PID and os.path.isdir(root / f"proc/{pid}")
+
+
+def boot_id(root: Path) -> str | None:
+    """The random id of this boot; cgroup ids and start times mean nothing in another one."""
+    data = read_bytes(root / "proc/sys/kernel/random/boot_id", _SMALL)
+    text = (data or b"").decode("ascii", "replace").strip()
+    return text if len(text) == 36 and text.replace("-", "").isalnum() else None
+
+
+def _absolute(base: str, shown: str) -> str | None:
+    parts: list[str] = []
+    for part in f"{base}/{shown}".split("/"):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)

@@ -1,0 +1,141 @@
+"""Containers of containerd, from the OCI bundles in its state directory. Makes no RPC.
+
+/run/containerd/io.containerd.runtime.v2.task/<namespace>/<id>/config.json is there 18 to
+30 ms before the cgroup. It holds the container's environment: it is never logged or kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from memtrace.host.files import names_beneath, read_beneath
+from memtrace.host.runtimes import paths
+from memtrace.samples import Identity
+
+_STATE_DIRS = ("run/containerd", "run/k3s/containerd", "var/snap/microk8s/common/run/containerd")
+_TASKS = "io.containerd.runtime.v2.task"
+_CONFIG_LIMIT = 1 << 20  # bytes
+_MAX_NAMESPACES = 64
+_MAX_TEXT = 512  # characters of one annotation; Kubernetes names have at most 253
+_CRI = "io.kubernetes.cri."
+_KUBERNETES, _DOCKER = "k8s.io", "moby"
+# containerd's own rule for identifiers of namespaces and containers.
+_IDENTIFIER = re.compile(r"(?=.{1,76}\Z)[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
+
+Config = dict[str, Any]
+
+
+class Containerd:
+    """CRI pods, containers of ctr, and, without their names, those of docker."""
+
+    name = "containerd"
+
+    def __init__(self, root: Path, state_dirs: tuple[str, ...] = _STATE_DIRS) -> None:
+        self._root = root
+        self._state_dirs = state_dirs
+
+    def identify(self, cgroup_path: str) -> Identity | None:
+        """The container whose bundle claims this very cgroup, or None."""
+        path = cgroup_path.removesuffix("/container")
+        by_name = paths.container(path) is not None
+        for directory, namespace, container_id in self._candidates(path):
+            config = self._config(f"{directory}/{namespace}/{container_id}")
+            if config is not None and _claims(config, path, default=by_name):
+                return self._identity(directory, namespace, container_id, config)
+        return None
+
+    def _candidates(self, path: str) -> Iterator[tuple[str, str, str]]:
+        """Bundles that could be this cgroup's: by 64 digits anywhere, or as /namespace/id."""
+        directories = [f"{state}/{_TASKS}" for state in self._state_dirs]
+        known = paths.container(path)
+        if known is not None:
+            for directory in directories:
+                for namespace in self._namespaces(directory):
+                    yield directory, namespace, known.id
+            return
+        *_, namespace, container_id = ("", *path.split("/"))
+        if _IDENTIFIER.fullmatch(namespace) and _IDENTIFIER.fullmatch(container_id):
+            for directory in directories:
+                yield directory, namespace, container_id
+
+    def _namespaces(self, directory: str) -> list[str]:
+        names = names_beneath(self._root, directory, _MAX_NAMESPACES)
+        found = [name for name in names if _IDENTIFIER.fullmatch(name)]
+        return sorted(found, key=lambda name: (name != _KUBERNETES, name))
+
+    def _config(self, bundle: str) -> Config | None:
+        data = read_beneath(self._root, f"{bundle}/config.json", _CONFIG_LIMIT)
+        return None if data is None else parse_config(data)
+
+    def _identity(
+        self, directory: str, namespace: str, container_id: str, config: Config
+    ) -> Identity:
+        if _text(config, "container-type") is not None:
+            return self._cri_identity(f"{directory}/{namespace}", config)
+        if namespace == _DOCKER:
+            short = container_id[:12]
+            return Identity("container", short, runtime="docker", resolved_by=self.name)
+        return Identity(
+            "container",
+            container_id,
+            runtime=self.name,
+            container=container_id,
+            resolved_by=self.name,
+        )
+
+    def _cri_identity(self, directory: str, config: Config) -> Identity:
+        sandbox = _text(config, "container-type") == "sandbox"
+        container = "POD" if sandbox else _text(config, "container-name")
+        pod_config = self._pod_config(directory, config)
+        return Identity(
+            "sandbox" if sandbox else "container",
+            container or "unnamed",
+            runtime=self.name,
+            namespace=_text(pod_config, "sandbox-namespace"),
+            pod=_text(pod_config, "sandbox-name"),
+            container=container,
+            image=_text(config, "image-name"),
+            resolved_by=self.name,
+        )
+
+    def _pod_config(self, directory: str, config: Config) -> Config:
+        """The bundle that names the pod: older CRI plugins write that into the sandbox's only."""
+        sandbox = _text(config, "sandbox-id")
+        if _text(config, "sandbox-name") is not None or sandbox is None:
+            return config
+        known = _IDENTIFIER.fullmatch(sandbox) is not None
+        return (self._config(f"{directory}/{sandbox}") if known else None) or config
+
+
+def parse_config(data: bytes) -> Config | None:
+    """An OCI runtime configuration as a dictionary, or None when it is none."""
+    try:
+        config = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return config if isinstance(config, dict) else None
+
+
+def _text(config: Config, annotation: str) -> str | None:
+    """A CRI annotation, or None when absent, empty, too long or not printable."""
+    annotations = config.get("annotations")
+    text = annotations.get(_CRI + annotation) if isinstance(annotations, dict) else None
+    if not isinstance(text, str) or not 0 < len(text) <= _MAX_TEXT or not text.isprintable():
+        return None
+    return text
+
+
+def _claims(config: Config, path: str, default: bool) -> bool:
+    """Whether the bundle says it lives in this cgroup; `default` when it does not say."""
+    linux = config.get("linux")
+    wanted = linux.get("cgroupsPath") if isinstance(linux, dict) else None
+    if not isinstance(wanted, str) or not wanted:
+        return default
+    parts = wanted.split(":")
+    if len(parts) == 3 and not wanted.startswith("/"):  # systemd driver: slice:prefix:name
+        return path.endswith(f"/{parts[1]}-{parts[2]}.scope")
+    return path.endswith("/" + wanted.strip("/"))

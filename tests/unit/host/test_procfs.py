@@ -1,0 +1,111 @@
+"""Facts about processes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtrace.host import procfs
+from memtrace.host.hierarchy import Hierarchy
+from tests.unit.host import trees
+
+V1_TEXT = "9:name=systemd:/x\n4:memory,hugetlb:/a:b/c\n0::/unified\n"
+STAT = "42 (a b) c) S 1 42 42 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 311546 9 9\n"
+
+
+def hierarchy(root: Path, version: int = 1) -> Hierarchy:
+    """A hierarchy mounted below the fixture root."""
+    return Hierarchy("v1" if version == 1 else "v2", root / "cg", 4, version)
+
+
+def test_comm_loses_its_newline_only(tmp_path: Path) -> None:
+    """A name may hold blanks and any bytes."""
+    trees.write(tmp_path, "proc/7/comm", "a b \n\n")
+    assert procfs.read_comm(tmp_path, 7) == "a b \n"
+    (tmp_path / "proc/7/comm").write_bytes(b"\xff\n")
+    assert procfs.read_comm(tmp_path, 7) == "\udcff"
+    assert procfs.read_comm(tmp_path, 8) is None
+
+
+def test_a_process_is_found_in_the_memory_hierarchy(tmp_path: Path) -> None:
+    """Colons belong to the path; v1 is told by its controller, v2 by number 0."""
+    trees.write(tmp_path, "proc/7/cgroup", V1_TEXT)
+    assert procfs.memory_cgroup(tmp_path, hierarchy(tmp_path), 7) == "/a:b/c"
+    assert procfs.memory_cgroup(tmp_path, hierarchy(tmp_path, 2), 7) == "/unified"
+    assert procfs.memory_cgroup(tmp_path, hierarchy(tmp_path), 8) is None
+
+
+@pytest.mark.parametrize(
+    ("base", "shown", "expected"),
+    [
+        ("/", "/", "/"),
+        ("/kubepods/pod1/me", "/", "/kubepods/pod1/me"),
+        ("/kubepods/pod1/me", "/below", "/kubepods/pod1/me/below"),
+        ("/kubepods/pod1/me", "/../../pod2/x", "/kubepods/pod2/x"),
+        ("/", "/../x", None),
+        ("/", "/a (deleted)", None),
+    ],
+)
+def test_paths_seen_from_a_namespace_are_made_absolute(
+    tmp_path: Path, base: str, shown: str, expected: str | None
+) -> None:
+    """An agent in a container sees its neighbours as /../name."""
+    trees.write(tmp_path, "proc/7/cgroup", f"0::{shown}\n")
+    assert procfs.memory_cgroup(tmp_path, hierarchy(tmp_path, 2), 7, base) == expected
+
+
+def test_the_base_of_the_namespace_is_where_this_process_is_found(tmp_path: Path) -> None:
+    """Outside of a namespace the shown path is the true one."""
+    trees.write(tmp_path, "proc/self/cgroup", "0::/\n")
+    trees.write(tmp_path, "cg/pods/me/cgroup.procs", f"{os.getpid()}\n")
+    trees.write(tmp_path, "cg/cgroup.procs", "1\n")
+    found = procfs.namespace_base(tmp_path, hierarchy(tmp_path, 2), ["/", "/pods", "/pods/me"])
+    assert found == "/pods/me"
+    trees.write(tmp_path, "proc/self/cgroup", "0::/pods/me\n")
+    assert procfs.namespace_base(tmp_path, hierarchy(tmp_path, 2), []) == "/"
+
+
+def test_the_start_is_counted_from_the_end_of_the_command(tmp_path: Path) -> None:
+    """A command may hold blanks and brackets."""
+    trees.write(tmp_path, "proc/42/stat", STAT)
+    assert procfs.start_ticks(tmp_path, 42) == 311546
+    assert procfs.start_ticks(tmp_path, 43) is None
+
+
+@given(st.integers(0, 1 << 60), st.integers(0, 9_999_999))
+def test_ticks_match_the_start_they_were_rounded_from(ticks: int, within: int) -> None:
+    """For any boot time, beyond the wrap of 32 bits too, and not for a second later."""
+    start = (ticks * 10_000_000 + within) >> 20 & 0xFFFF_FFFF
+    assert procfs.same_start(ticks, start)
+    assert not procfs.same_start(ticks + 100, start)
+
+
+def test_pids_are_the_thread_groups_listed(tmp_path: Path) -> None:
+    """0 stands for a process outside of the reader's pid namespace."""
+    trees.write(tmp_path, "cg/a/cgroup.procs", "12\n0\nx\n99999999999\n7\n")
+    assert procfs.pids_in(hierarchy(tmp_path), "/a") == (12, 7)
+    assert procfs.pids_in(hierarchy(tmp_path), "/gone") == ()
+
+
+def test_existence_and_boot_id(tmp_path: Path) -> None:
+    """Both come from the injected root."""
+    trees.write(tmp_path, "proc/7/comm", "x\n")
+    boot = "638fc9da-70ee-4c03-90e3-decdc113d180"
+    trees.write(tmp_path, "proc/sys/kernel/random/boot_id", f"{boot}\n")
+    assert procfs.exists(tmp_path, 7)
+    assert not procfs.exists(tmp_path, 8)
+    assert procfs.boot_id(tmp_path) == boot
+    assert procfs.boot_id(tmp_path / "none") is None
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_parse(data: bytes) -> None:
+    """Odd content is unknown, never an exception."""
+    assert (procfs.parse_start_ticks(data) or 0) >= 0
+    for version in (1, 2):
+        path = procfs.parse_cgroup(data, version)
+        assert path is None or path.startswith("/")
