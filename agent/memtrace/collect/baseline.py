@@ -1,0 +1,256 @@
+"""What was cached before memtrace came, merged with the live ledger while I/O goes on.
+
+For each file of each older cgroup: baseline = resident when walked - (added - removed)
+by then. A file without events between the ledger read before the walk and the one
+after it gives both figures for the same moment: exact. A file with events in
+between is *unsettled*: it has a first estimate, and is walked again, alone, until it
+was quiet around its walk. So the baseline is exact as soon as every file has been
+quiet once, however busy the rest is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from heapq import heappush, heapreplace
+from typing import Protocol
+
+from memtrace.collect.cgroups import CgroupTree
+from memtrace.collect.ledger import FILE_SHMEM, CgroupLedger, FilePages
+from memtrace.kernel import wire
+from memtrace.kernel.session import Walked
+
+KEPT_FILES = 48
+"""Largest baseline files of a cgroup held by name; the others stay in the kernel's map."""
+MAX_WANTED = 16000
+MAX_SUPERBLOCKS = 100_000
+
+Key = tuple[int, bytes]
+Progress = Callable[[int, int], None]
+"""Called with (file systems walked, pages found)."""
+
+
+class Walker(Protocol):
+    """The part of kernel.session.Session that a baseline needs."""
+
+    def load_walker(self) -> None: ...
+    def walk(self, index: int, flags: int) -> Walked: ...
+    def want(self, files: list[bytes]) -> None: ...
+    def baseline_rows(self) -> Iterator[tuple[memoryview, memoryview, int]]: ...
+    def baseline_row(self, cgroup: int, file: bytes) -> int: ...
+    def forget_baseline_row(self, cgroup: int, file: bytes) -> None: ...
+    def forget_baseline(self) -> None: ...
+
+
+class Baseline:
+    """Takes, settles and answers for the baseline. Figures are pages.
+
+    `gather` must add the kernel's ledger to the tree and report each row's (cgroup,
+    file) to `note_touch`.
+    """
+
+    def __init__(self, walker: Walker, tree: CgroupTree, gather: Callable[[], None]) -> None:
+        self._walker = walker
+        self._tree = tree
+        self._gather = gather
+        self._touched: set[Key] = set()
+        self._unsettled: set[Key] = set()
+        self._devices: list[int] = []
+        self._walking = False
+        self.taken = False
+        self.incomplete = ""
+        self.files = 0
+        self.pages = 0
+
+    @property
+    def unsettled(self) -> int:
+        """Files whose baseline is still an estimate."""
+        return len(self._unsettled)
+
+    def note_touch(self, cgroup: int, file: bytes) -> None:
+        """A ledger row changed; remembered only where it can unsettle a figure."""
+        if self._walking or (cgroup, file) in self._unsettled or file == wire.NO_FILE:
+            self._touched.add((cgroup, file))
+
+    def known(self, cgroup: int, file: bytes) -> int:
+        """The walked pages of a file that had no event yet; 0 when it had none."""
+        return self._walker.baseline_row(cgroup, file) if self.taken else 0
+
+    def take(self, progress: Progress | None = None) -> None:
+        """Walk everything. Raises BpfError."""
+        self._walker.load_walker()
+        self._walker.forget_baseline()
+        self.taken = False  # rows of a walk still to be merged say nothing of quiet files
+        self._gather()
+        self._touched.clear()
+        self._walking = True
+        self._walk_all(progress)
+        self._gather()
+        self._walking = False
+        self._merge(set(self._touched))
+        self._touched.clear()
+        self._tree.unwalked_baseline = 0
+        self.taken = True
+
+    def settle(self) -> None:
+        """Walk unsettled files again if one of them was quiet lately. Raises BpfError."""
+        if not self._unsettled or not (self._unsettled - self._touched):
+            self._touched.clear()
+            return
+        again = self._shmem_together(sorted(self._unsettled)[:MAX_WANTED])
+        self._gather()
+        self._touched.clear()
+        for cgroup, file in again:
+            self._walker.forget_baseline_row(cgroup, file)
+        self._walk_files({file for _, file in again}, wire.WALK_COUNT)
+        self._gather()
+        for cgroup, file in again:
+            self._resettle(cgroup, file)
+        self._touched.clear()
+        self._mark_unsettled()
+
+    def forget(self, cgroup: int, file: bytes) -> None:
+        """The file's entry was cut from its ledger: its walked pages are not known any more."""
+        if self.taken:
+            self._walker.forget_baseline_row(cgroup, file)
+
+    def name(self, files: set[bytes]) -> None:
+        """Have the paths of `files` told through the ring buffer. Raises BpfError."""
+        if self.taken and files:
+            self._walk_files(set(sorted(files)[:MAX_WANTED]), wire.WALK_NAMES)
+
+    # --- walking ---
+
+    def _walk_all(self, progress: Progress | None) -> None:
+        self._devices, self.files, self.pages, self.incomplete = [], 0, 0, ""
+        for index in range(MAX_SUPERBLOCKS):
+            walked = self._walker.walk(index, wire.WALK_COUNT)
+            if not walked.found:
+                return
+            self._devices.append(walked.device)
+            self.files += walked.files
+            self.pages += walked.pages
+            if walked.torn:
+                self.incomplete = "a file system's inodes kept changing under the walk"
+            if walked.full:
+                self.incomplete = "more cached files than the walk has room for"
+            if progress:
+                progress(index + 1, self.pages)
+
+    def _walk_files(self, files: set[bytes], flags: int) -> None:
+        """Walk only the file systems that hold `files`, and there only them."""
+        self._walker.want(list(files))
+        devices = {wire.FILE.unpack(file)[1] for file in files}
+        block_devices = any(wire.FILE.unpack(file)[0] == 0 for file in files)
+        for index, device in enumerate(self._devices):
+            if device in devices or block_devices:
+                self._walker.walk(index, flags | wire.WALK_WANTED)
+
+    # --- merging ---
+
+    def _merge(self, touched: set[Key]) -> None:
+        """Set the baseline of every older cgroup from the walk's rows and the ledger."""
+        older = {n.id: n.ledger for n in self._tree.nodes.values() if not n.born}
+        for ledger in older.values():
+            ledger.baseline = 0
+            ledger.changed = True
+            for entry in ledger.files.values():
+                entry.baseline = 0
+        moving = {file for _, file in touched}
+        seen: set[Key] = set()
+        largest: dict[int, list[tuple[int, bytes, int]]] = {}
+        self._unsettled.clear()
+        for cgroup, file, pages, shmem in self._rows():
+            owner = older.get(cgroup)
+            if owner is None:
+                continue
+            self._merge_row(owner, cgroup, file, pages, shmem, seen, largest)
+            if file in moving or (shmem and (cgroup, wire.NO_FILE) in touched):
+                self._unsettled.add((cgroup, file))
+        for cgroup, ledger in older.items():
+            self._hold_largest(ledger, largest.get(cgroup, []))
+            self._merge_unwalked(ledger, cgroup, seen)
+        self._unsettled |= {key for key in touched if key[0] in older}
+        self._mark_unsettled()
+
+    def _rows(self) -> Iterator[tuple[int, bytes, int, int]]:
+        for keys, values, count in self._walker.baseline_rows():
+            key_bytes = keys[: count * wire.BASELINE_KEY.size]
+            value_bytes = values[: count * wire.BASELINE_VALUE.size]
+            pairs = zip(
+                wire.BASELINE_KEY.iter_unpack(key_bytes),
+                wire.BASELINE_VALUE.iter_unpack(value_bytes),
+                strict=True,
+            )
+            for (cgroup, file), (pages, _, shmem) in pairs:
+                yield cgroup, file, pages, shmem
+
+    def _merge_row(
+        self,
+        ledger: CgroupLedger,
+        cgroup: int,
+        file: bytes,
+        pages: int,
+        shmem: int,
+        seen: set[Key],
+        largest: dict[int, list[tuple[int, bytes, int]]],
+    ) -> None:
+        entry = ledger.files.get(file)
+        if entry is not None:
+            seen.add((cgroup, file))
+            entry.baseline = pages - entry.net
+            entry.flags |= FILE_SHMEM if shmem else 0
+            pages = entry.baseline
+        else:
+            heap = largest.setdefault(cgroup, [])
+            item = (pages, file, shmem)
+            if len(heap) < KEPT_FILES:
+                heappush(heap, item)
+            elif heap[0] < item:
+                heapreplace(heap, item)
+        ledger.baseline = (ledger.baseline or 0) + pages
+
+    def _hold_largest(self, ledger: CgroupLedger, largest: list[tuple[int, bytes, int]]) -> None:
+        for pages, file, shmem in largest:
+            entry = ledger.files[file] = FilePages()
+            entry.baseline = pages
+            entry.flags = FILE_SHMEM if shmem else 0
+
+    def _merge_unwalked(self, ledger: CgroupLedger, cgroup: int, seen: set[Key]) -> None:
+        """Files of the ledger with nothing left to walk: all they ever had is gone."""
+        for file, entry in ledger.files.items():
+            if entry.net and (cgroup, file) not in seen:
+                entry.baseline = -entry.net
+                ledger.baseline = (ledger.baseline or 0) + entry.baseline
+
+    def _shmem_together(self, keys: list[Key]) -> list[Key]:
+        """Faults on shared memory name no file: with them all shmem of the cgroup is in doubt."""
+        doubtful = {cgroup for cgroup, file in keys if file == wire.NO_FILE}
+        together = set(keys)
+        for cgroup in doubtful:
+            for file, entry in self._tree.ledger(cgroup).files.items():
+                if entry.flags & FILE_SHMEM:
+                    together.add((cgroup, file))
+        return sorted(together)
+
+    def _resettle(self, cgroup: int, file: bytes) -> None:
+        node = self._tree.nodes.get(cgroup)
+        if node is None:
+            self._unsettled.discard((cgroup, file))
+            return
+        entry = node.ledger.files.get(file)
+        shmem = bool(entry and entry.flags & FILE_SHMEM)
+        if (cgroup, file) in self._touched or (shmem and (cgroup, wire.NO_FILE) in self._touched):
+            self._unsettled.add((cgroup, file))
+            return
+        if entry is None:
+            entry = node.ledger.files[file] = FilePages()
+        pages = self._walker.baseline_row(cgroup, file) - entry.net
+        node.ledger.baseline = (node.ledger.baseline or 0) + pages - entry.baseline
+        node.ledger.changed = True
+        entry.baseline = pages
+        self._unsettled.discard((cgroup, file))
+
+    def _mark_unsettled(self) -> None:
+        doubtful = {cgroup for cgroup, _ in self._unsettled}
+        for node in self._tree.nodes.values():
+            node.ledger.unsettled = node.id in doubtful

@@ -1,0 +1,139 @@
+"""The tree of memory cgroups: told by events, repaired by a walk. Holds no figures of its own.
+
+A cgroup is running, then removed (its directory is gone, its pages may live on), then
+released (its last page is gone): then its ledger is folded into its parent's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from memtrace.collect.events import CgroupChanged
+from memtrace.collect.ledger import CgroupLedger
+from memtrace.host.hierarchy import Hierarchy, walk
+from memtrace.kernel import wire
+
+RUNNING, REMOVED = "running", "removed"
+MAX_REMOVED = 4096
+"""Removed cgroups remembered; beyond it the oldest are folded although pages may live."""
+
+
+@dataclass(slots=True)
+class Node:
+    """One cgroup. `born`: made after the programs were attached, so its baseline is 0."""
+
+    id: int
+    parent: int | None
+    path: str
+    born: bool
+    state: str = RUNNING
+    active_until: float = 0.0  # monotonic seconds: its figures may still be moving
+    ledger: CgroupLedger = field(default_factory=CgroupLedger)
+
+
+class CgroupTree:
+    """All known cgroups by id. `released` is called with each node that is folded away."""
+
+    def __init__(self, hierarchy: Hierarchy, released: Callable[[Node], None]) -> None:
+        self._hierarchy = hierarchy
+        self._released = released
+        self.nodes: dict[int, Node] = {}
+        self.unwalked_baseline: int | None = None  # of a cgroup that no walk met: 0 after one
+        for entry in walk(hierarchy):
+            self._add(entry.id, entry.parent_id, entry.path, born=False)
+
+    def apply(self, event: CgroupChanged) -> None:
+        """Follow one event. Repeated and late events do no harm."""
+        if event.change == wire.EVENT_MKDIR:
+            node = self.nodes.get(event.id)
+            if node is None:
+                self._add(event.id, event.parent, event.path, born=True)
+            else:  # seen by the walk first, but made while the programs were attached
+                self._set_born(node)
+        elif event.change == wire.EVENT_RMDIR:
+            self._remove(event)
+        else:
+            self._release(event.id)
+
+    def repair(self) -> None:
+        """Compare with the directory tree: whatever an event failed to tell."""
+        seen = set()
+        for entry in walk(self._hierarchy):
+            seen.add(entry.id)
+            if entry.id not in self.nodes:
+                self._add(entry.id, entry.parent_id, entry.path, born=True)
+        for node in list(self.nodes.values()):
+            if node.state == RUNNING and node.id not in seen:
+                node.state = REMOVED
+            elif node.state == REMOVED and _is_empty(node.ledger):
+                self._release(node.id)
+        self._bound_removed()
+
+    def ledger(self, cgroup: int) -> CgroupLedger:
+        """The ledger of a cgroup; one not known yet waits, without a path, to be told."""
+        node = self.nodes.get(cgroup)
+        if node is None:
+            node = self._add(cgroup, None, "", born=False)
+            node.state = REMOVED
+            node.ledger.baseline = self.unwalked_baseline
+        return node.ledger
+
+    def in_order(self) -> list[Node]:
+        """Every cgroup with a known place, parents before children."""
+        return sorted((n for n in self.nodes.values() if n.path), key=lambda node: node.path)
+
+    def _add(self, cgroup: int, parent: int | None, path: str, born: bool) -> Node:
+        waiting = self.nodes.get(cgroup)
+        if waiting is not None and not waiting.path:
+            waiting.parent, waiting.path, waiting.state = parent, path, RUNNING
+            if born:
+                self._set_born(waiting)
+            return waiting
+        node = self.nodes[cgroup] = Node(cgroup, parent, path, False)
+        if born:
+            self._set_born(node)
+        return node
+
+    def _set_born(self, node: Node) -> None:
+        node.born = True
+        node.ledger.baseline = 0
+        node.ledger.changed = True
+
+    def _remove(self, event: CgroupChanged) -> None:
+        """A removal; of a cgroup never seen alive only its own name is told, with its parent."""
+        node = self.nodes.get(event.id)
+        if node is None or not node.path:
+            above = self.nodes.get(event.parent)
+            path = f"{above.path.rstrip('/') if above else ''}/{event.path.rpartition('/')[2]}"
+            node = self._add(event.id, event.parent if above else self._root_id(), path, born=False)
+        node.state = REMOVED
+        node.ledger.changed = True
+
+    def _release(self, cgroup: int) -> None:
+        node = self.nodes.get(cgroup)
+        if node is None or cgroup == self._root_id():
+            return
+        parent = self.nodes.get(node.parent or 0) or self.nodes.get(self._root_id())
+        for child in self.nodes.values():
+            if child.parent == cgroup:
+                child.parent = node.parent
+        del self.nodes[cgroup]
+        if parent is not None:
+            parent.ledger.depart(node.ledger)
+        self._released(node)
+
+    def _root_id(self) -> int:
+        return next((node.id for node in self.nodes.values() if node.path == "/"), 0)
+
+    def _bound_removed(self) -> None:
+        removed = [node.id for node in self.nodes.values() if node.state == REMOVED]
+        for cgroup in removed[: max(0, len(removed) - MAX_REMOVED)]:
+            self._release(cgroup)
+
+
+def _is_empty(ledger: CgroupLedger) -> bool:
+    """Whether nothing charged to a removed cgroup can be left."""
+    if ledger.baseline is None:
+        return False
+    return ledger.baseline + sum(ledger.added) == sum(ledger.removed)

@@ -1,0 +1,277 @@
+"""Builds Samples: gathers the kernel's interval ledgers, names things, reads memory.stat.
+
+The only place where time enters. Owns all accumulated state; a Sample shares none
+of it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from memtrace.collect import rows
+from memtrace.collect.baseline import Baseline, Progress
+from memtrace.collect.cgroups import RUNNING, CgroupTree, Node
+from memtrace.collect.events import CgroupChanged, PathSeen, TaskNamed, decode
+from memtrace.collect.ledger import CgroupLedger
+from memtrace.collect.names import Names
+from memtrace.host.cgroupfs import CgroupReader
+from memtrace.host.hierarchy import Hierarchy
+from memtrace.host.identity import Resolver
+from memtrace.kernel import wire
+from memtrace.kernel.session import Session
+from memtrace.samples import (
+    BaselineState,
+    CgroupSample,
+    Feature,
+    Ledger,
+    Lost,
+    Memory,
+    Sample,
+)
+
+REPAIR_SECONDS = 20.0
+CROWDED_ROWS = 16384
+"""Rows in one gather from which on the ledgers (65,536 rows) are emptied more often."""
+LAG_SECONDS = 5.0
+"""How long memory.stat may lag behind an event (seen: under 3 s): read it fully until then."""
+
+
+@dataclass(slots=True)
+class BaselineTimes:
+    """When the baseline was taken (monotonic) and what it cost (seconds of wall time)."""
+
+    taken_at: float | None = None
+    cost: float | None = None
+    reason: str = ""
+
+
+class Collector:
+    """One running collection. Methods raise BpfError when the kernel refuses a read."""
+
+    def __init__(
+        self,
+        session: Session,
+        hierarchy: Hierarchy,
+        features: dict[str, Feature],
+        root: Path,
+    ) -> None:
+        self._session = session
+        self._hierarchy = hierarchy
+        self._features = features
+        self._page = os.sysconf("SC_PAGE_SIZE")
+        self._names = Names(root, session.forget_file)
+        self._resolver = Resolver(root)
+        self._reader = CgroupReader(hierarchy)
+        self._tree = CgroupTree(hierarchy, self._released)
+        self._baseline = Baseline(session, self._tree, self.gather)
+        self._times = BaselineTimes()
+        self._made: dict[int, Ledger] = {}
+        self._memory: dict[int, Memory | None] = {}
+        self._node = os.uname().nodename
+        self._repaired = time.monotonic()
+        self.crowded = False
+        self._leaving: list[CgroupChanged] = []
+        self._asked: set[bytes] = set()
+        self._drain_events()
+
+    def gather(self) -> None:
+        """Empty the kernel's interval ledger and event ring into the accumulated state."""
+        self._drain_events()
+        complete, self._leaving = self._leaving, []
+        count = 0
+        for keys, values, rows_read in self._session.gather():
+            count += rows_read
+            self._add_rows(keys, values, rows_read)
+        self.crowded = count > CROWDED_ROWS
+        for event in complete:
+            self._release(event)
+        self._drain_events()
+
+    def take_baseline(self, progress: Progress | None = None) -> None:
+        """Walk all cached files; the samples from here on know what was there before."""
+        started = time.monotonic()
+        self._baseline.take(progress)
+        self._times = BaselineTimes(time.monotonic(), time.monotonic() - started)
+
+    def refuse_baseline(self, reason: str) -> None:
+        """Say in every sample why there is no baseline."""
+        self._times = BaselineTimes(reason=reason)
+
+    def sample(self) -> Sample:
+        """Everything as of now. Rows' `recent_bytes` count from the sample before."""
+        self._housekeeping()
+        self.gather()
+        self._baseline.settle()
+        self._take_totals()
+        self._name_shown()
+        self._mark_active()
+        made = Sample(
+            time=time.time(),
+            monotonic=time.monotonic(),
+            node=self._node,
+            cgroup_mode=self._hierarchy.mode,
+            engine="libbpf",
+            cgroups=tuple(self._cgroup(node) for node in self._tree.in_order()),
+            lost=self._lost(),
+            features=self._features,
+            baseline=self._baseline_state(),
+        )
+        self._end_interval()
+        return made
+
+    def close(self) -> None:
+        """Release descriptors. The session is its owner's."""
+        self._reader.close()
+
+    # --- reading ---
+
+    def _add_rows(self, keys: memoryview, values: memoryview, count: int) -> None:
+        pairs = zip(
+            wire.LEDGER_KEY.iter_unpack(keys[: count * wire.LEDGER_KEY.size]),
+            wire.LEDGER_VALUE.iter_unpack(values[: count * wire.LEDGER_VALUE.size]),
+            strict=True,
+        )
+        for (cgroup, file, process, kind), value in pairs:
+            ledger = self._tree.ledger(cgroup)
+            if ledger.baseline != 0 or self._is_older(cgroup):
+                if file not in ledger.files:
+                    self._remember_walked(cgroup, file, ledger)
+                self._baseline.note_touch(cgroup, file)
+            ledger.row(file, process, kind, value)
+
+    def _is_older(self, cgroup: int) -> bool:
+        return not self._tree.nodes[cgroup].born
+
+    def _remember_walked(self, cgroup: int, file: bytes, ledger: CgroupLedger) -> None:
+        """The first event of a file that was quiet until now: what the walk found of it."""
+        pages = self._baseline.known(cgroup, file)
+        if pages:
+            ledger.hold(file, pages)
+
+    def _take_totals(self) -> None:
+        for keys, values, count in self._session.totals():
+            cgroups = keys[: count * 8].cast("Q")
+            totals = wire.TOTAL.iter_unpack(values[: count * wire.TOTAL.size])
+            for cgroup, total in zip(cgroups, totals, strict=True):
+                self._tree.ledger(cgroup).set_totals(total)
+
+    def _drain_events(self) -> None:
+        self._session.drain_events(self._on_event)
+
+    def _on_event(self, record: memoryview) -> None:
+        event = decode(record)
+        if isinstance(event, PathSeen):
+            self._names.learn_file(event)
+        elif isinstance(event, TaskNamed):
+            self._names.learn_process(event.process, event.comm)
+        elif isinstance(event, CgroupChanged):
+            self._on_cgroup(event)
+
+    def _on_cgroup(self, event: CgroupChanged) -> None:
+        if event.change == wire.EVENT_RELEASE:
+            self._leaving.append(event)  # its last rows are in the ledger still to be drained
+            return
+        self._tree.apply(event)
+        if event.change == wire.EVENT_MKDIR:
+            self._resolver.resolve(event.id, event.path)
+
+    def _release(self, event: CgroupChanged) -> None:
+        node = self._tree.nodes.get(event.id)
+        total = self._session.total(event.id)
+        if node is not None and total is not None:
+            node.ledger.set_totals(wire.TOTAL.unpack(total))
+        self._tree.apply(event)
+
+    def _released(self, node: Node) -> None:
+        for forget in (self._resolver.forget, self._reader.forget, self._session.drop_total):
+            forget(node.id)
+        self._made.pop(node.id, None)
+        self._memory.pop(node.id, None)
+
+    # --- telling ---
+
+    def _housekeeping(self) -> None:
+        if time.monotonic() - self._repaired < REPAIR_SECONDS:
+            return
+        self._repaired = time.monotonic()
+        self._tree.repair()
+        if self._names.refresh():
+            self._made.clear()
+
+    def _name_shown(self) -> None:
+        """Files of the baseline were never told: ask for the names of those about to be shown."""
+        unnamed: set[bytes] = set()
+        for node in self._tree.nodes.values():
+            if node.born or not node.ledger.changed:
+                continue
+            shown = (file for file in rows.top_files(node.ledger) if not self._names.knows(file))
+            unnamed.update(file for file in shown if file not in self._asked)
+        if unnamed and self._baseline.taken:
+            self._asked |= unnamed
+            self._baseline.name(unnamed)
+            self._drain_events()
+
+    def _cgroup(self, node: Node) -> CgroupSample:
+        return CgroupSample(
+            cgroup_id=node.id,
+            parent_id=node.parent if node.path != "/" else None,
+            path=node.path,
+            identity=self._resolver.resolve(node.id, node.path),
+            state=node.state,
+            memory=self._read_memory(node),
+            ledger=self._read_ledger(node),
+        )
+
+    def _read_ledger(self, node: Node) -> Ledger:
+        made = self._made.get(node.id)
+        if made is None or node.ledger.changed:
+            made = self._made[node.id] = rows.sample_ledger(node.ledger, self._names, self._page)
+        return made
+
+    def _read_memory(self, node: Node) -> Memory | None:
+        if node.state != RUNNING:
+            return None
+        return self._reader.read(node.id, node.path, time.monotonic() < node.active_until)
+
+    def _mark_active(self) -> None:
+        """A changed ledger moves the figures of its cgroup and of all above it."""
+        until = time.monotonic() + LAG_SECONDS
+        for node in self._tree.nodes.values():
+            if not node.ledger.changed:
+                continue
+            above: Node | None = node
+            while above is not None and above.active_until < until:
+                above.active_until = until
+                above = self._tree.nodes.get(above.parent or 0)
+
+    def _lost(self) -> Lost:
+        losses = self._session.losses()
+        pages = losses[wire.LOSS_LEDGER_PAGES] + losses[wire.LOSS_TOTAL_PAGES]
+        return Lost(
+            ring=losses[wire.LOSS_RING],
+            map_full=pages * self._page,
+            recursion=self._session.recursion_misses(),
+            names=losses[wire.LOSS_NAMES],
+        )
+
+    def _baseline_state(self) -> BaselineState:
+        taken, times = self._baseline.taken, self._times
+        if not taken or times.taken_at is None:
+            return BaselineState("unavailable" if times.reason else "off", times.reason)
+        return BaselineState(
+            state="settling" if self._baseline.unsettled else "done",
+            reason=self._baseline.incomplete,
+            age_seconds=time.monotonic() - times.taken_at,
+            cost_seconds=times.cost,
+            files=self._baseline.files,
+            bytes=self._baseline.pages * self._page,
+            unsettled_files=self._baseline.unsettled,
+        )
+
+    def _end_interval(self) -> None:
+        for node in self._tree.nodes.values():
+            for file in node.ledger.settle_interval():
+                self._baseline.forget(node.id, file)

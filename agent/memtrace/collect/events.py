@@ -1,0 +1,93 @@
+"""Decodes the ring buffer's events: bytes in, one small record out. Keeps nothing.
+
+Every string comes from user space by way of the kernel and may hold any byte but NUL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memtrace.kernel import wire
+
+
+@dataclass(frozen=True, slots=True)
+class PathSeen:
+    """A file's path below its superblock's root, components leaf first; None: it has none.
+
+    `pseudo`: one name without a place, such as "memfd:x" or "SYSV00000000".
+    """
+
+    file: bytes
+    links: int
+    mode: int
+    magic: int
+    components: tuple[bytes, ...] | None
+    truncated: bool
+    pseudo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskNamed:
+    """A process appeared in the ledger, or changed its name by exec."""
+
+    process: bytes
+    comm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TaskExited:
+    """The last thread of a process that is in the ledger ended."""
+
+    process: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupChanged:
+    """A memory cgroup was made, removed or released (`change` is wire.EVENT_*)."""
+
+    change: int
+    id: int
+    parent: int
+    path: str
+
+
+Event = PathSeen | TaskNamed | TaskExited | CgroupChanged
+
+
+def decode(record: memoryview) -> Event | None:
+    """One event; None for a record too short or of an unknown type."""
+    data = bytes(record)
+    if len(data) < wire.EVENT_TYPE.size:
+        return None
+    kind = int.from_bytes(data[:4], "little")
+    if kind == wire.EVENT_PATH and len(data) >= wire.PATH_EVENT.size:
+        return _path(data)
+    if kind == wire.EVENT_TASK and len(data) >= wire.TASK_EVENT.size:
+        _, process, comm = wire.TASK_EVENT.unpack_from(data)
+        return TaskNamed(process, comm.partition(b"\0")[0])
+    if kind == wire.EVENT_EXIT and len(data) >= wire.TASK_EVENT.size:
+        return TaskExited(wire.TASK_EVENT.unpack_from(data)[1])
+    if kind in _CGROUP_EVENTS and len(data) >= wire.CGROUP_EVENT.size:
+        return _cgroup(data)
+    return None
+
+
+_CGROUP_EVENTS = (wire.EVENT_MKDIR, wire.EVENT_RMDIR, wire.EVENT_RELEASE)
+
+
+def _path(data: bytes) -> PathSeen:
+    _, flags, file, links, mode, magic, used = wire.PATH_EVENT.unpack_from(data)
+    if flags & wire.PATH_NONE:
+        return PathSeen(file, links, mode, magic, None, False)
+    start = wire.PATH_EVENT.size
+    names = data[start : start + used].split(b"\0")
+    cut = bool(flags & wire.PATH_TRUNCATED)
+    components = tuple(name for name in names if name)
+    return PathSeen(file, links, mode, magic, components, cut, bool(flags & wire.PATH_PSEUDO))
+
+
+def _cgroup(data: bytes) -> CgroupChanged:
+    change, used, cgroup, parent = wire.CGROUP_EVENT.unpack_from(data)
+    start = wire.CGROUP_EVENT.size
+    path = data[start : start + used].partition(b"\0")[0]
+    return CgroupChanged(change, cgroup, parent, path.decode("utf-8", "surrogateescape"))

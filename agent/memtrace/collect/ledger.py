@@ -1,0 +1,172 @@
+"""One cgroup's share of the joint ledger, summed over the kernel's interval ledgers.
+
+Pure accumulation, in pages. Totals come from the kernel's own never-evicted map and
+are exact; rows are bounded, and what a bound pushes out is the difference between
+the rows' sum and the totals.
+"""
+
+from __future__ import annotations
+
+from heapq import nlargest
+
+from memtrace.kernel import wire
+from memtrace.samples import KINDS, REASONS
+
+KIND_COUNT = len(KINDS)
+REASON_COUNT = len(REASONS)
+METADATA = KINDS.index("metadata")
+SHMEM = KINDS.index("shmem")
+UNLINK = REASONS.index("unlink")
+
+MAX_ROWS = 8192
+"""Driver rows, and file rows, kept for one cgroup between two samples."""
+KEPT_ROWS = 4096
+"""How many of the largest stay when a cgroup exceeds MAX_ROWS."""
+
+ProcessKey = bytes
+FileKey = bytes
+DriverKey = tuple[FileKey, ProcessKey, int]
+
+
+class FilePages:
+    """One file's pages in one cgroup: resident = baseline + added - removed."""
+
+    __slots__ = ("added", "baseline", "flags", "removed")
+
+    def __init__(self) -> None:
+        self.baseline = 0
+        self.added = 0
+        self.removed = 0
+        self.flags = 0
+
+    @property
+    def net(self) -> int:
+        return self.added - self.removed
+
+    @property
+    def resident(self) -> int:
+        return self.baseline + self.added - self.removed
+
+
+FILE_METADATA, FILE_SHMEM, FILE_UNLINKED = 1, 2, 4
+
+
+class DriverPages:
+    """One ledger row: pages so far, pages since the last sample, the latest system call."""
+
+    __slots__ = ("compat", "pages", "recent", "syscall")
+
+    def __init__(self, syscall: int, compat: int) -> None:
+        self.pages = 0
+        self.recent = 0
+        self.syscall = syscall
+        self.compat = compat
+
+
+class CgroupLedger:
+    """Everything added to and removed from one cgroup since the programs were attached."""
+
+    def __init__(self) -> None:
+        self.drivers: dict[DriverKey, DriverPages] = {}
+        self.files: dict[FileKey, FilePages] = {}
+        self.processes: dict[ProcessKey, int] = {}
+        self.added = [0] * KIND_COUNT
+        self.removed = [0] * REASON_COUNT
+        self.overflow = 0
+        self.departed_added = [0] * KIND_COUNT
+        self.departed_removed = [0] * REASON_COUNT
+        self.departed_baseline: int | None = 0
+        self.baseline: int | None = None
+        self.unsettled = False
+        self.fresh: list[DriverPages] = []  # rows with `recent` pages
+        self.changed = True
+
+    def hold(self, file: FileKey, baseline: int) -> None:
+        """Keep a file of the baseline, which the cgroup's total already includes."""
+        entry = self.files[file] = FilePages()
+        entry.baseline = baseline
+
+    def row(
+        self, file: FileKey, process: ProcessKey, kind: int, value: tuple[int, int, int]
+    ) -> FilePages:
+        """Add one drained row; returns the file it belongs to."""
+        pages, syscall, compat = value
+        entry = self.files.get(file)
+        if entry is None:
+            entry = self.files[file] = FilePages()
+        self.changed = True
+        if kind >= wire.REMOVED:
+            entry.removed += pages
+            if kind - wire.REMOVED == UNLINK:
+                entry.flags |= FILE_UNLINKED
+            return entry
+        entry.added += pages
+        if kind == METADATA:
+            entry.flags |= FILE_METADATA
+        elif kind == SHMEM:
+            entry.flags |= FILE_SHMEM
+        self.processes[process] = self.processes.get(process, 0) + pages
+        self._drive((file, process, kind), pages, syscall, compat)
+        return entry
+
+    def _drive(self, key: DriverKey, pages: int, syscall: int, compat: int) -> None:
+        driver = self.drivers.get(key)
+        if driver is None:
+            driver = self.drivers[key] = DriverPages(syscall, compat)
+        if not driver.recent:
+            self.fresh.append(driver)
+        driver.pages += pages
+        driver.recent += pages
+        driver.syscall = syscall
+        driver.compat = compat
+
+    def set_totals(self, total: tuple[int, ...]) -> None:
+        """Take the kernel's cumulative totals (wire.TOTAL). They never go back."""
+        added = list(total[:KIND_COUNT])
+        start = wire.KIND_NUMBERS
+        removed = list(total[start : start + REASON_COUNT])
+        if added != self.added or removed != self.removed:
+            self.added, self.removed = added, removed
+            self.overflow = total[start + wire.REASON_NUMBERS]
+            self.changed = True
+
+    def settle_interval(self) -> list[FileKey]:
+        """After a sample: nothing is recent, what grew too large is cut. Returns the files cut."""
+        self.changed = bool(self.fresh)
+        for driver in self.fresh:
+            driver.recent = 0
+        self.fresh.clear()
+        if len(self.drivers) > MAX_ROWS:
+            self.drivers = dict(nlargest(KEPT_ROWS, self.drivers.items(), key=_driver_weight))
+        if len(self.processes) > MAX_ROWS:
+            self.processes = dict(nlargest(KEPT_ROWS, self.processes.items(), key=_second))
+        return self._cut_files() if len(self.files) > MAX_ROWS else []
+
+    def _cut_files(self) -> list[FileKey]:
+        kept = dict(nlargest(KEPT_ROWS, self.files.items(), key=_file_weight))
+        cut = [file for file in self.files if file not in kept]
+        self.files = kept
+        return cut
+
+    def depart(self, child: CgroupLedger) -> None:
+        """Take over the totals of a released child: parents count what is gone, too."""
+        for kind in range(KIND_COUNT):
+            self.departed_added[kind] += child.added[kind] + child.departed_added[kind]
+        for reason in range(REASON_COUNT):
+            self.departed_removed[reason] += child.removed[reason] + child.departed_removed[reason]
+        parts = (self.departed_baseline, child.baseline, child.departed_baseline)
+        known = [part for part in parts if part is not None]
+        self.departed_baseline = sum(known) if len(known) == len(parts) else None
+        self.changed = True
+
+
+def _driver_weight(item: tuple[DriverKey, DriverPages]) -> int:
+    return item[1].pages
+
+
+def _file_weight(item: tuple[FileKey, FilePages]) -> int:
+    return abs(item[1].resident) + abs(item[1].net)
+
+
+def _second(item: tuple[bytes, int]) -> int:
+    return item[1]

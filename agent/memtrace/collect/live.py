@@ -1,0 +1,170 @@
+"""Live collection on this host: opens everything, waits without losing events, closes it all."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from memtrace.collect.baseline import Progress
+from memtrace.collect.collector import Collector
+from memtrace.host.hierarchy import HostError, find_hierarchy
+from memtrace.kernel.errors import BpfError
+from memtrace.kernel.plan import QUESTIONS, Plan, make_plan
+from memtrace.kernel.session import OBJECTS, Session
+from memtrace.kernel.support import KernelFacts, kernel_facts
+from memtrace.samples import Feature, Sample
+
+GATHER_SECONDS = 1.0
+CROWDED_SECONDS = 0.1
+"""How often the kernel's ledgers are emptied while waiting: normally, and when they fill fast."""
+
+EXIT_RUNTIME, EXIT_MISSING = 1, 3
+NEEDED = ("CAP_BPF", "CAP_PERFMON")
+
+
+class LiveError(Exception):
+    """Live collection cannot start or go on: one sentence for people, and the exit code."""
+
+    def __init__(self, sentence: str, exit_code: int) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.exit_code = exit_code
+
+
+class Live:
+    """A running collection. `sample` takes the baseline first when one is due."""
+
+    def __init__(self, session: Session, collector: Collector, plan: Plan, baseline: bool) -> None:
+        self._session = session
+        self._collector = collector
+        self._plan = plan
+        self._baseline_due = baseline
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.on_progress: Progress | None = None
+
+    def sample(self) -> Sample:
+        """Everything as of now. Raises LiveError."""
+        try:
+            if self._baseline_due:
+                self._baseline_due = False
+                self._take_baseline()
+            return self._collector.sample()
+        except BpfError as error:
+            raise LiveError(f"the kernel refused a read: {error}", EXIT_RUNTIME) from error
+
+    def wait(self, seconds: float) -> None:
+        """Keep the kernel's buffers empty for so long; returns early after `stop`."""
+        end = time.monotonic() + seconds
+        try:
+            while (left := end - time.monotonic()) > 0:
+                pause = CROWDED_SECONDS if self._collector.crowded else GATHER_SECONDS
+                ready = self._poll(min(left, pause))
+                if self._wake_read in ready:
+                    return
+                if ready or pause < left:
+                    self._collector.gather()
+        except BpfError as error:
+            raise LiveError(f"the kernel refused a read: {error}", EXIT_RUNTIME) from error
+
+    def _poll(self, seconds: float) -> list[int]:
+        """The descriptors that have something: the ring buffer's, or the one `stop` writes to."""
+        return select.select([self._session.fileno(), self._wake_read], [], [], seconds)[0]
+
+    def request_baseline(self) -> None:
+        """Take the baseline (again) before the next sample."""
+        self._baseline_due = True
+
+    def stop(self) -> None:
+        """End a `wait` at once. May be called from a signal handler."""
+        os.write(self._wake_write, b"x")
+
+    def close(self) -> None:
+        """Detach everything. May be called twice."""
+        self._collector.close()
+        self._session.close()
+        if self._wake_read >= 0:
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+            self._wake_read = self._wake_write = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _take_baseline(self) -> None:
+        feature = self._plan.features["baseline"]
+        if not feature.enabled:
+            self._collector.refuse_baseline(feature.reason)
+            return
+        self._collector.take_baseline(self.on_progress)
+
+
+def open_live(root: Path = Path("/"), engine: str = "auto", baseline: bool = True) -> Live:
+    """Attach to the running kernel. Raises LiveError with the exit code that fits."""
+    if engine == "bcc":
+        raise LiveError(
+            "the bcc engine is not part of this version: use --engine libbpf, or upgrade memtrace",
+            EXIT_MISSING,
+        )
+    facts = kernel_facts(QUESTIONS)
+    plan = make_plan(facts)
+    _refuse_missing(facts, plan)
+    try:
+        hierarchy = find_hierarchy(root)
+    except HostError as error:
+        raise LiveError(str(error), EXIT_MISSING) from error
+    session = _open_session(plan, hierarchy.hierarchy_id)
+    try:
+        features = dict(plan.features)
+        if not baseline:
+            features["baseline"] = Feature(False, "switched off by --no-baseline")
+        collector = Collector(session, hierarchy, features, root)
+    except BaseException:
+        session.close()
+        raise
+    return Live(session, collector, plan, baseline)
+
+
+def missing_privileges(facts: KernelFacts) -> tuple[str, ...]:
+    """The capabilities without which nothing can be attached; CAP_SYS_ADMIN holds them all."""
+    held = facts.capabilities or frozenset()
+    if "CAP_SYS_ADMIN" in held:
+        return ()
+    return tuple(name for name in NEEDED if name not in held)
+
+
+def _refuse_missing(facts: KernelFacts, plan: Plan) -> None:
+    missing = missing_privileges(facts)
+    if missing:
+        raise LiveError(
+            f"memtrace needs {' and '.join(missing)} to attach to the kernel; run it with sudo",
+            EXIT_MISSING,
+        )
+    if plan.blockers:
+        raise LiveError(
+            f"this kernel cannot be observed: {plan.blockers[0]}; `memtrace doctor` lists it all",
+            EXIT_MISSING,
+        )
+    if not (OBJECTS / "page_cache.bpf.o").exists():
+        raise LiveError(
+            "the compiled BPF objects are missing: run `make build` in the source tree",
+            EXIT_MISSING,
+        )
+
+
+def _open_session(plan: Plan, hierarchy_id: int) -> Session:
+    try:
+        return Session(plan, hierarchy_id)
+    except BpfError as error:
+        raise LiveError(f"the kernel refused memtrace's programs: {error}", EXIT_RUNTIME) from error

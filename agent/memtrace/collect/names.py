@@ -1,0 +1,115 @@
+"""What files and processes are called: told once by the kernel, remembered within bounds.
+
+Paths arrive relative to the root of their file system and become host paths only when
+somebody wants to see them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from memtrace.collect.events import PathSeen
+from memtrace.host.mounts import MountTable, block_device_name
+from memtrace.host.procfs import read_comm
+from memtrace.kernel import wire
+
+MAX_FILES = 32768
+MAX_PROCESSES = 8192
+FORGET = 0.25  # share of the oldest names given up when there are too many
+
+
+class FileName:
+    """One file's name. `relative` is below its superblock's root, None: it has none."""
+
+    __slots__ = ("deleted", "host", "placed", "relative")
+
+    def __init__(self, relative: str | None, deleted: bool, placed: bool) -> None:
+        self.relative = relative
+        self.deleted = deleted
+        self.placed = placed  # False: not a whole path, so below no mount
+        self.host: str | None = None
+
+
+class Names:
+    """Names by wire.FILE and wire.PROCESS. `forget_file` is told which names are given up."""
+
+    def __init__(self, root: Path, forget_file: Callable[[bytes], None]) -> None:
+        self._root = root
+        self._mounts = MountTable(root)
+        self._mounts.refresh()
+        self._forget_file = forget_file
+        self._files: dict[bytes, FileName] = {}
+        self._processes: dict[bytes, str] = {}
+        self._devices: dict[int, str | None] = {}
+
+    def refresh(self) -> bool:
+        """Notice mounts that came or went; True when host paths are worked out anew."""
+        if not self._mounts.refresh():
+            return False
+        for name in self._files.values():
+            name.host = None
+        return True
+
+    def learn_file(self, seen: PathSeen) -> None:
+        """Remember a path event."""
+        relative = None
+        if seen.components is not None:
+            joined = b"/".join(reversed(seen.components)).decode("utf-8", "surrogateescape")
+            relative = ("…/" if seen.truncated else "" if seen.pseudo else "/") + joined
+        placed = not seen.truncated and not seen.pseudo
+        self._files[seen.file] = FileName(relative, seen.links == 0, placed)
+        if len(self._files) > MAX_FILES:
+            self._forget_oldest_files()
+
+    def learn_process(self, process: bytes, comm: bytes) -> None:
+        """Remember a process' name; a later one (exec) replaces it."""
+        self._processes[process] = comm.decode("utf-8", "surrogateescape")
+        if len(self._processes) > MAX_PROCESSES:
+            for old in list(self._processes)[: int(MAX_PROCESSES * FORGET)]:
+                del self._processes[old]
+
+    def knows(self, file: bytes) -> bool:
+        """Whether a path event for the file was seen (block devices need none)."""
+        return file in self._files or int.from_bytes(file[:8], "little") == 0
+
+    def path(self, file: bytes) -> str | None:
+        """The host path; a block device's node; below an unseen mount the path within it."""
+        inode, device, _ = wire.FILE.unpack(file)
+        if inode == 0:
+            return self._device(device) if device else None
+        name = self._files.get(file)
+        if name is None or name.relative is None:
+            return None
+        if name.host is None:
+            name.host = self._host(device, name)
+        return name.host
+
+    def deleted(self, file: bytes) -> bool | None:
+        """Whether the file had no name left when it was seen; None: never told."""
+        name = self._files.get(file)
+        return name.deleted if name else None
+
+    def comm(self, process: bytes) -> str | None:
+        """The process' name; asked from /proc when no event told it and it still runs."""
+        known = self._processes.get(process)
+        if known is None:
+            tgid, _ = wire.PROCESS.unpack(process)
+            return read_comm(self._root, tgid) if tgid else None
+        return known
+
+    def _host(self, device: int, name: FileName) -> str:
+        relative = name.relative or ""
+        if not name.placed:
+            return relative
+        return self._mounts.host_path(device, relative) or relative
+
+    def _device(self, device: int) -> str | None:
+        if device not in self._devices:
+            self._devices[device] = block_device_name(self._root, device)
+        return self._devices[device]
+
+    def _forget_oldest_files(self) -> None:
+        for old in list(self._files)[: int(MAX_FILES * FORGET)]:
+            del self._files[old]
+            self._forget_file(old)

@@ -1,0 +1,121 @@
+"""From a cgroup's ledger to the rows a Sample carries: the largest, named, in bytes."""
+
+from __future__ import annotations
+
+from heapq import nlargest
+
+from memtrace.collect.ledger import (
+    FILE_METADATA,
+    FILE_SHMEM,
+    FILE_UNLINKED,
+    CgroupLedger,
+    DriverKey,
+    DriverPages,
+    FileKey,
+    FilePages,
+)
+from memtrace.collect.names import Names
+from memtrace.collect.syscalls import syscall_name
+from memtrace.kernel import wire
+from memtrace.samples import KINDS, DriverRow, FileId, FileRow, Ledger, ProcessRow
+
+ROWS = 40
+"""Rows of each list in a Sample: more than a view shows, so that parents can merge them."""
+
+
+def sample_ledger(ledger: CgroupLedger, names: Names, page: int) -> Ledger:
+    """The Sample's view of one ledger; `page` is the bytes of a page."""
+    known = ledger.baseline is not None
+    return Ledger(
+        added=_bytes(ledger.added, page),
+        removed=_bytes(ledger.removed, page),
+        departed_added=_bytes(ledger.departed_added, page),
+        departed_removed=_bytes(ledger.departed_removed, page),
+        departed_baseline_bytes=_scaled(ledger.departed_baseline, page),
+        overflow_bytes=ledger.overflow * page,
+        baseline_bytes=_scaled(ledger.baseline, page),
+        baseline_exact=known and not ledger.unsettled,
+        drivers=tuple(_driver(key, row, names, page) for key, row in _top_drivers(ledger)),
+        files=tuple(_file(key, row, names, page, known) for key, row in _top_files(ledger)),
+        processes=tuple(_process(key, pages, names, page) for key, pages in _top_processes(ledger)),
+    )
+
+
+def top_files(ledger: CgroupLedger) -> list[FileKey]:
+    """The files a Sample will show: those that need a name."""
+    return [file for file, _ in _top_files(ledger)]
+
+
+def _top_drivers(ledger: CgroupLedger) -> list[tuple[DriverKey, DriverPages]]:
+    """The largest ever and the largest of this interval."""
+    chosen = nlargest(ROWS, ledger.drivers.items(), key=lambda item: item[1].pages)
+    if ledger.fresh and len(ledger.drivers) > ROWS:
+        have = {key for key, _ in chosen}
+        recent = nlargest(ROWS, ledger.drivers.items(), key=lambda item: item[1].recent)
+        chosen += [item for item in recent if item[0] not in have and item[1].recent]
+    return chosen
+
+
+def _top_files(ledger: CgroupLedger) -> list[tuple[FileKey, FilePages]]:
+    if len(ledger.files) <= ROWS:
+        return list(ledger.files.items())
+    resident = nlargest(ROWS, ledger.files.items(), key=lambda item: item[1].resident)
+    unknown = ledger.files.get(wire.NO_FILE)
+    if unknown is not None and all(file != wire.NO_FILE for file, _ in resident):
+        resident.append((wire.NO_FILE, unknown))
+    return resident
+
+
+def _top_processes(ledger: CgroupLedger) -> list[tuple[bytes, int]]:
+    return nlargest(ROWS, ledger.processes.items(), key=lambda item: item[1])
+
+
+def _file_id(file: FileKey) -> FileId | None:
+    if file == wire.NO_FILE:
+        return None
+    inode, device, generation = wire.FILE.unpack(file)
+    return FileId(device, inode, generation)
+
+
+def _driver(key: DriverKey, row: DriverPages, names: Names, page: int) -> DriverRow:
+    file, process, kind = key
+    return DriverRow(
+        file=_file_id(file),
+        path=names.path(file),
+        container_path=None,
+        tgid=wire.PROCESS.unpack(process)[0],
+        comm=names.comm(process),
+        kind=KINDS[kind] if kind < len(KINDS) else "other",
+        syscall=syscall_name(row.syscall, bool(row.compat)),
+        added_bytes=row.pages * page,
+        recent_bytes=row.recent * page,
+    )
+
+
+def _file(file: FileKey, row: FilePages, names: Names, page: int, known: bool) -> FileRow:
+    inode, device, _ = wire.FILE.unpack(file)
+    deleted = bool(row.flags & FILE_UNLINKED) or names.deleted(file)
+    return FileRow(
+        file=_file_id(file),
+        path=names.path(file),
+        container_path=None,
+        deleted=deleted,
+        shmem=bool(row.flags & FILE_SHMEM),
+        metadata=bool(row.flags & FILE_METADATA) or (inode == 0 and device != 0),
+        baseline_bytes=row.baseline * page if known else None,
+        added_bytes=row.added * page,
+        removed_bytes=row.removed * page,
+    )
+
+
+def _process(process: bytes, pages: int, names: Names, page: int) -> ProcessRow:
+    tgid, start = wire.PROCESS.unpack(process)
+    return ProcessRow(tgid, start, names.comm(process), pages * page)
+
+
+def _bytes(pages: list[int], page: int) -> tuple[int, ...]:
+    return tuple(count * page for count in pages)
+
+
+def _scaled(pages: int | None, page: int) -> int | None:
+    return None if pages is None else pages * page

@@ -1,0 +1,219 @@
+"""Samples: what was read at one moment, raw, cumulative, immutable and serialisable.
+
+The one vocabulary shared by collect/ (builds Samples), model/ (turns two Samples
+into a Snapshot) and store/ (keeps Samples). Holds no behaviour. Every amount is in
+bytes, every cumulative figure counts from the moment the agent first saw the
+cgroup, and `None` means unknown, never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# The order of both tuples is the order of enum mt_kind / mt_reason in bpf/include/wire.h.
+KINDS: tuple[str, ...] = (
+    "read",
+    "write",
+    "mmap",
+    "readahead",
+    "sendfile",
+    "splice",
+    "copy_file_range",
+    "fallocate",
+    "exec",
+    "io_uring",
+    "metadata",
+    "shmem",
+    "kernel",
+    "other",
+)
+REASONS: tuple[str, ...] = ("reclaim", "truncate", "unlink", "drop", "other")
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One named ability of this run: on, or off with the reason and what is lost."""
+
+    enabled: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What did not reach the agent, cumulative. Counts of events, except map_full (bytes)."""
+
+    ring: int = 0
+    map_full: int = 0
+    recursion: int = 0
+    names: int = 0
+    netlink: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is behind a cgroup. `kind`: container, sandbox, pod, unit or cgroup."""
+
+    kind: str
+    name: str
+    runtime: str | None = None
+    namespace: str | None = None
+    pod: str | None = None
+    container: str | None = None
+    image: str | None = None
+    resolved_by: str = "path"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The kernel's own hierarchical figures of one memory cgroup, in bytes.
+
+    v1: `total_*` of memory.stat and *_in_bytes; v2: the plain keys. `file_bytes`
+    includes shmem on both. `limit_bytes` is this cgroup's own limit (None: none set);
+    the effective one is computed by the model.
+    """
+
+    limit_bytes: int | None = None
+    usage_bytes: int | None = None
+    inactive_file_bytes: int | None = None
+    active_file_bytes: int | None = None
+    anon_bytes: int | None = None
+    file_bytes: int | None = None
+    shmem_bytes: int | None = None
+    dirty_bytes: int | None = None
+    writeback_bytes: int | None = None
+    refaulted_bytes: int | None = None  # workingset_refault_file, cumulative
+    slab_bytes: int | None = None
+    slab_reclaimable_bytes: int | None = None
+    kernel_bytes: int | None = None  # v2 `kernel`, v1 kmem.usage_in_bytes
+    swap_bytes: int | None = None
+    swap_limit_bytes: int | None = None
+    sock_bytes: int | None = None
+    kernel_stack_bytes: int | None = None
+    page_table_bytes: int | None = None
+    percpu_bytes: int | None = None
+    hugetlb_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileId:
+    """A file as the kernel knows it: s_dev (major << 20 | minor), i_ino, i_generation."""
+
+    device: int
+    inode: int
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DriverRow:
+    """One row of the joint ledger: this process put so much of this file in, this way.
+
+    `path` is the host path when known (undecodable bytes as surrogates), else None;
+    `file` is None where the kernel cannot say which file (a fault on shared memory).
+    `syscall` is a name such as "pwrite64"; "page fault" for faults; None when unknown.
+    """
+
+    file: FileId | None
+    path: str | None
+    container_path: str | None
+    tgid: int
+    comm: str | None
+    kind: str
+    syscall: str | None
+    added_bytes: int
+    recent_bytes: int = 0  # of these, since the sample before
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One file's share of one cgroup's cache. resident = baseline + added - removed."""
+
+    file: FileId | None
+    path: str | None
+    container_path: str | None
+    deleted: bool | None
+    shmem: bool
+    metadata: bool
+    baseline_bytes: int | None
+    added_bytes: int
+    removed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """One process' additions to one cgroup, over all its files."""
+
+    tgid: int
+    start: int
+    comm: str | None
+    added_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One cgroup's own (local, not hierarchical) page-cache ledger, cumulative bytes.
+
+    `added` follows KINDS and `removed` follows REASONS; both are exact and complete.
+    The row tuples are the largest rows only; what they leave out is the difference
+    to the totals. `baseline_bytes`: 0 for a cgroup born after the programs were
+    attached, None for an older one whose baseline is not known.
+    `departed_*` are the totals of released child cgroups, folded into this one.
+    """
+
+    added: tuple[int, ...] = (0,) * len(KINDS)
+    removed: tuple[int, ...] = (0,) * len(REASONS)
+    departed_added: tuple[int, ...] = (0,) * len(KINDS)
+    departed_removed: tuple[int, ...] = (0,) * len(REASONS)
+    departed_baseline_bytes: int | None = 0
+    overflow_bytes: int = 0  # part of `added` that had no row of its own
+    baseline_bytes: int | None = None
+    baseline_exact: bool = True  # False while files are still being settled
+    drivers: tuple[DriverRow, ...] = ()
+    files: tuple[FileRow, ...] = ()
+    processes: tuple[ProcessRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupSample:
+    """One memory cgroup at one moment. `path` starts with / inside the memory hierarchy.
+
+    `parent_id` is None for the root. `state`: running or removed. `memory` is None when
+    the cgroup is removed or its files vanished mid-read.
+    """
+
+    cgroup_id: int
+    parent_id: int | None
+    path: str
+    identity: Identity
+    state: str
+    memory: Memory | None
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineState:
+    """How the starting point was obtained: off, walking, settling, done or unavailable."""
+
+    state: str = "off"
+    reason: str = ""
+    age_seconds: float | None = None
+    cost_seconds: float | None = None
+    files: int | None = None
+    bytes: int | None = None
+    unsettled_files: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Everything read at one moment. `monotonic` (seconds) is for rates, `time` for people."""
+
+    time: float
+    monotonic: float
+    node: str
+    cgroup_mode: str  # v1 | v2 | hybrid
+    engine: str
+    cgroups: tuple[CgroupSample, ...]
+    lost: Lost = Lost()
+    features: dict[str, Feature] = field(default_factory=dict)
+    baseline: BaselineState = BaselineState()
+    cpus: int | None = None  # online CPUs: how far memory.stat may lag behind
+    page_bytes: int = 4096
