@@ -1,0 +1,179 @@
+"""What `memtrace doctor` looks at: facts of this machine as checks, each with cost and remedy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from memtrace.kernel.plan import Plan
+from memtrace.kernel.support import KernelFacts
+from memtrace.model.checks import Check
+from memtrace.samples import Feature
+
+
+def gather_checks(root: Path) -> list[Check]:
+    """All checks of this machine, the required ones first."""
+    from memtrace.kernel.plan import QUESTIONS, make_plan
+    from memtrace.kernel.support import kernel_facts
+
+    facts = kernel_facts(QUESTIONS, root)
+    plan = make_plan(facts)
+    return [
+        _library(),
+        *_privileges(facts),
+        _kernel(facts, plan),
+        _objects(),
+        _cgroups(root),
+        *(_feature(name, feature) for name, feature in plan.features.items()),
+        *_optional_privileges(facts),
+        *_runtimes(root),
+        _other_engine(),
+        _stats(facts),
+    ]
+
+
+def _library() -> Check:
+    from memtrace.kernel.libbpf import libbpf
+
+    try:
+        libbpf()
+    except OSError as error:
+        return Check(
+            "libbpf",
+            "missing",
+            str(error),
+            costs="everything: it loads the probes",
+            remedy="install libbpf.so.1 (Debian, Ubuntu: apt install libbpf1; Fedora: libbpf)",
+            required=True,
+        )
+    return Check("libbpf", "ok", "libbpf.so.1", required=True)
+
+
+def _privileges(facts: KernelFacts) -> list[Check]:
+    from memtrace.collect.live import missing_privileges
+
+    missing = missing_privileges(facts)
+    if not missing:
+        return [Check("privilege", "ok", "may load and attach BPF programs", required=True)]
+    return [
+        Check(
+            "privilege",
+            "missing",
+            f"without {' and '.join(missing)}",
+            costs="everything: nothing can be attached",
+            remedy="run as root (sudo), or in a container with "
+            "capabilities BPF, PERFMON, DAC_READ_SEARCH and SYS_PTRACE",
+            required=True,
+        )
+    ]
+
+
+def _kernel(facts: KernelFacts, plan: Plan) -> Check:
+    release = f"Linux {facts.release or '(unknown)'}"
+    if not plan.blockers:
+        size = f", types {facts.btf_bytes // 1024} KiB" if facts.btf_bytes else ""
+        return Check("kernel", "ok", f"{release}{size}", required=True)
+    return Check(
+        "kernel",
+        "missing",
+        f"{release}: {'; '.join(plan.blockers)}",
+        costs="everything: the page cache cannot be followed",
+        remedy="use a kernel from 5.15 on built with CONFIG_DEBUG_INFO_BTF=y "
+        "(every current distribution's is)",
+        required=True,
+    )
+
+
+def _objects() -> Check:
+    from memtrace.kernel.session import OBJECTS
+
+    found = sorted(path.name for path in OBJECTS.glob("*.bpf.o"))
+    if "page_cache.bpf.o" in found:
+        return Check("BPF objects", "ok", f"{len(found)} compiled", required=True)
+    return Check(
+        "BPF objects",
+        "missing",
+        "no compiled object beside the package",
+        costs="everything",
+        remedy="run `make build` in the source tree, or install a built wheel",
+        required=True,
+    )
+
+
+def _cgroups(root: Path) -> Check:
+    from memtrace.host.hierarchy import HostError, find_hierarchy
+
+    try:
+        found = find_hierarchy(root)
+    except HostError as error:
+        return Check(
+            "cgroups",
+            "missing",
+            str(error),
+            costs="everything: nobody to charge memory to",
+            remedy="mount the memory controller, or give --root when / is elsewhere",
+            required=True,
+        )
+    version = f"memory controller on v{found.version} at {found.mount}"
+    return Check("cgroups", "ok", f"{found.mode}: {version}", required=True)
+
+
+def _feature(name: str, feature: Feature) -> Check:
+    label = f"feature {name}"
+    if feature.enabled:
+        return Check(label, "ok", feature.reason or "on")
+    return Check(label, "missing", "", costs=feature.reason, remedy="a newer kernel")
+
+
+_OPTIONAL = (
+    ("CAP_DAC_READ_SEARCH", "names of containers whose state only root may read"),
+    ("CAP_SYS_PTRACE", "names of processes that other users run"),
+)
+
+
+def _optional_privileges(facts: KernelFacts) -> list[Check]:
+    held = facts.capabilities or frozenset()
+    return [
+        Check(name, "ok")
+        if name in held
+        else Check(name, "missing", costs=cost, remedy="run as root, or add the capability")
+        for name, cost in _OPTIONAL
+    ]
+
+
+_RUNTIMES = (
+    ("containerd", "run/containerd"),
+    ("docker", "var/lib/docker/containers"),
+    ("podman", "var/lib/containers/storage/overlay-containers"),
+    ("systemd", "run/systemd/system"),
+)
+_NAMED = ("containerd", "systemd")
+
+
+def _runtimes(root: Path) -> list[Check]:
+    return [_runtime(name, root / where) for name, where in _RUNTIMES]
+
+
+def _runtime(name: str, where: Path) -> Check:
+    label = f"runtime {name}"
+    if not os.path.isdir(where):
+        return Check(label, "off", "not running here", costs="nothing")
+    if name not in _NAMED:
+        return Check(label, "off", f"found at {where}", costs="its containers appear by id only")
+    return Check(label, "ok", f"found at {where}")
+
+
+def _other_engine() -> Check:
+    return Check("engine bcc", "off", "not part of this version", costs="kernels without BTF")
+
+
+def _stats(facts: KernelFacts) -> Check:
+    if facts.bpf_stats_enabled:
+        return Check(
+            "bpf_stats",
+            "off",
+            "kernel.bpf_stats_enabled is 1",
+            costs="50 to 60 ns on every event of every BPF program on this machine",
+            remedy="sysctl kernel.bpf_stats_enabled=0 unless somebody is measuring",
+        )
+    return Check("bpf_stats", "ok", "kernel.bpf_stats_enabled is 0: no cost per event")

@@ -1,0 +1,104 @@
+"""The `memtrace` command: finds the word's file, runs it, and turns errors into exit codes.
+
+Imports nothing heavy, so that --help answers at once. Knows no command's arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import io
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from memtrace import __version__
+from memtrace.commands.common import CommandError, Parser, UsageError, complain
+
+# word -> one line of help; the file of the same name has add_arguments() and run().
+COMMANDS: dict[str, str] = {
+    "top": "show live which container's memory grows, with what, and because of what",
+    "doctor": "say what this machine offers memtrace, what is missing, and what to do",
+}
+
+_DESCRIPTION = """\
+memtrace tells which container's memory goes up and which I/O did it: it charges every
+byte of page cache to a container, a file, a process and a system call.
+"""
+_EXAMPLES = """\
+examples:
+  sudo memtrace top                  a table every 2 seconds until Ctrl-C
+  sudo memtrace top 1 5 -s growth    5 tables, 1 second apart, fastest growing first
+  sudo memtrace top --json 10 | jq   one JSON object per line, for programs
+  memtrace top --help                what the columns mean and all options
+
+exit codes: 0 ok, 1 failure at run time, 2 wrong usage, 3 missing privilege or kernel
+feature, 4 target not found.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code. Ctrl-C and SIGTERM are a clean end."""
+    given = sys.argv[1:] if arguments is None else arguments
+    verbose = "-v" in given or "--verbose" in given
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = 0
+    except BrokenPipeError:
+        code = _reader_left()
+    except CommandError as error:
+        code = complain(str(error), error.exit_code)
+    except Exception as error:
+        if verbose:
+            raise
+        kind = type(error).__name__
+        code = complain(f"failed: {kind}: {error}. Run again with -v for the details.", 1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a C locale must not end the run
+    options = _parser().parse_args(arguments)
+    if options.command is None:
+        raise UsageError("no command given; try 'memtrace top' or 'memtrace --help'.")
+    module = importlib.import_module(f"memtrace.commands.{options.command}")
+    code: int = module.run(options)
+    return code
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="memtrace",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"memtrace {__version__}")
+    words = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for word, text in COMMANDS.items():
+        module = importlib.import_module(f"memtrace.commands.{word}")
+        module.add_arguments(words.add_parser(word, help=text, **module.HELP))
+    return parser
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _reader_left() -> int:
+    """End quietly when the reader of a pipe has seen enough, as in `memtrace top | head`."""
+    with contextlib.suppress(io.UnsupportedOperation):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # or the interpreter complains when it flushes
+        os.close(nowhere)
+    return 0

@@ -1,0 +1,268 @@
+"""`memtrace top`: a table, or a line of JSON, at once and then every INTERVAL.
+
+Wires the live source, the model and a view. Measures and draws nothing itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from memtrace.commands.common import (
+    CommandError,
+    MissingFeatureError,
+    TargetNotFoundError,
+    UsageError,
+    add_common,
+    cgroup_of,
+    interval,
+    positive,
+)
+from memtrace.commands.keys import keyboard, pressed
+from memtrace.commands.stopping import Stopping, stopping
+
+if TYPE_CHECKING:
+    from memtrace.model.selection import Selection
+    from memtrace.model.shapes import Container, Snapshot
+    from memtrace.samples import Sample
+
+DEFAULT_INTERVAL = 2.0
+_SORTS = ("usage", "wset", "anon", "file", "clean", "growth", "added", "name")
+
+HELP: dict[str, Any] = {
+    "description": """\
+Show which container's memory grows, with what, and because of what: one table at once,
+then one every INTERVAL seconds, COUNT times or until Ctrl-C.
+
+  USAGE      all memory the kernel charges     LIM%       usage as a share of the limit
+  ANON       heap, stacks                      CACHE      cached files, shared memory, tmpfs
+  BEFORE     of the cache, what was there before memtrace (it may be gone by now)
+  GROWTH     change of USAGE since the table before
+  TOP CAUSE  who put most into the cache: what it did, which process, which file
+
+On a terminal: b looks anew at what is cached (the baseline), q ends.
+""",
+    "epilog": """\
+examples:
+  sudo memtrace top -n shop -s growth      one namespace, fastest growing first
+  sudo memtrace top -c postgres 1 10       one container, 10 tables, one per second
+  sudo memtrace top --json 5 1             one line of JSON, then end
+  sudo memtrace top --no-baseline          start at once, without what is cached already
+""",
+    "formatter_class": argparse.RawDescriptionHelpFormatter,
+}
+
+
+class Live(Protocol):
+    """What yields samples."""
+
+    def sample(self) -> Sample:
+        """Read everything now."""
+
+    on_progress: Callable[[int, int], None] | None
+
+    def wait(self, seconds: float, also: int | None = None) -> bool:
+        """Sleep, draining events; return early after stop(), or True when `also` is readable."""
+
+    def request_baseline(self) -> None:
+        """Take stock again of what is cached."""
+
+    def stop(self) -> None:
+        """End a wait; safe in a signal handler."""
+
+
+Opener = Callable[[Path, str, bool], AbstractContextManager[Live]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `top` understands."""
+    parser.add_argument(
+        "interval",
+        nargs="?",
+        type=interval,
+        default=DEFAULT_INTERVAL,
+        metavar="INTERVAL",
+        help="seconds between tables (%(default)g)",
+    )
+    parser.add_argument(
+        "count", nargs="?", type=positive, metavar="COUNT", help="how many tables (no end)"
+    )
+    add_common(parser, _SORTS)
+    parser.add_argument("--plain", action="store_true", help="rows of text, also on a terminal")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--baseline", action="store_true", help="look at what is cached already (the default)"
+    )
+    start.add_argument(
+        "--no-baseline", action="store_true", help="do not look at what is cached already"
+    )
+
+
+def run(options: argparse.Namespace, opener: Opener | None = None) -> int:
+    """Print tables until COUNT, Ctrl-C or SIGTERM. `opener`: what to open instead of the kernel."""
+    _check(options)
+    wanted = _wanted(options)
+    draw = _drawer(wanted, options)
+    with (
+        stopping() as wish,
+        keyboard(sys.stdout.isatty() and not options.json) as keys,
+        _open(options, opener) as live,
+    ):
+        wish.tell(live)
+        live.on_progress = _progress(wish)
+        if options.baseline:
+            live.request_baseline()
+        for number, snapshot in enumerate(_snapshots(live, options, wish, keys), start=1):
+            if number == 1:
+                _must_exist(snapshot, wanted)
+            sys.stdout.write(draw(snapshot))
+            sys.stdout.flush()
+            if number == options.count:
+                break
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.json and options.plain:
+        raise UsageError("--json and --plain exclude each other; give one of them.")
+    if options.engine == "bcc":
+        raise MissingFeatureError(
+            "the bcc engine is not available in this version; use --engine libbpf or auto."
+        )
+    if not options.root.is_dir():
+        raise UsageError(f"--root {options.root} is no directory; give where the host's / is.")
+
+
+def _wanted(options: argparse.Namespace) -> Selection:
+    from memtrace.model.selection import Selection
+
+    where = None if options.pid is None else cgroup_of(options.pid, options.root)
+    return Selection(options.namespace, options.pod, options.container, options.pid, where)
+
+
+@contextmanager
+def _open(options: argparse.Namespace, opener: Opener | None) -> Iterator[Live]:
+    if opener is not None:
+        with opener(options.root, options.engine, not options.no_baseline) as live:
+            yield live
+        return
+    from memtrace.collect.live import LiveError, open_live
+
+    try:
+        with open_live(options.root, options.engine, not options.no_baseline) as live:
+            yield live
+    except LiveError as error:
+        failure = CommandError(error.sentence)
+        failure.exit_code = error.exit_code
+        raise failure from error
+
+
+def _progress(wish: Stopping) -> Callable[[int, int], None]:
+    """Return what to do after each file system of the baseline walk: tell, and stop if asked."""
+    shown = sys.stderr.isatty()
+
+    def tell(done: int, pages: int) -> None:
+        wish.raise_if_asked()
+        if shown and done:
+            sys.stderr.write(f"\rlooking at what is cached: {done} file systems, {pages} pages ")
+        elif shown:
+            sys.stderr.write("\r\x1b[K")
+
+    return tell
+
+
+def _snapshots(
+    live: Live, options: argparse.Namespace, wish: Stopping, keys: int | None
+) -> Iterator[Snapshot]:
+    """Yield the first snapshot at once, then one per interval, without drift."""
+    from memtrace.model.snapshot import snapshot
+
+    previous: Sample | None = None
+    started = time.monotonic()
+    for number in itertools.count(1):
+        if wish.asked:
+            return
+        sample = live.sample()
+        elapsed = None if previous is None else sample.monotonic - previous.monotonic
+        yield snapshot(sample, previous, elapsed)
+        previous = sample
+        _wait(live, started + number * options.interval, wish, keys)
+
+
+def _wait(live: Live, until: float, wish: Stopping, keys: int | None) -> None:
+    """Wait for the next table, and meanwhile do what the keys say."""
+    while (left := until - time.monotonic()) > 0 and not wish.asked:
+        if not live.wait(left, keys) or keys is None:
+            continue
+        for key in pressed(keys):
+            if key == "q":
+                wish.asked = True
+            elif key == "b":
+                live.request_baseline()
+                return
+
+
+def _must_exist(snapshot: Snapshot, wanted: Selection) -> None:
+    from memtrace.model.selection import close_names, select
+
+    if not wanted or select(snapshot.containers, wanted):
+        return
+    asked = " in ".join(
+        f"{word} '{value}'"
+        for word, value in zip(("namespace", "pod", "container", "process"), wanted, strict=False)
+        if value is not None
+    )
+    close = close_names(snapshot.containers, wanted)
+    hint = f"did you mean {' or '.join(close)}?" if close else "'memtrace top' lists what is there."
+    raise TargetNotFoundError(f"nothing matches {asked}; {hint}")
+
+
+def _drawer(wanted: Selection, options: argparse.Namespace) -> Callable[[Snapshot], str]:
+    """Return what turns each snapshot into the text to print."""
+    from memtrace.model.selection import select
+
+    draw = _json() if options.json else _table(wanted, options)
+
+    def drawn(snapshot: Snapshot) -> str:
+        chosen = select(snapshot.containers, wanted) if wanted else snapshot.containers
+        return draw(snapshot, chosen) + "\n"
+
+    return drawn
+
+
+Draw = Callable[["Snapshot", "Sequence[Container]"], str]
+
+
+def _json() -> Draw:
+    from memtrace.views.json import Renderer
+
+    renderer = Renderer()
+    return lambda snapshot, chosen: renderer.render(snapshot._replace(containers=tuple(chosen)))
+
+
+def _table(wanted: Selection, options: argparse.Namespace) -> Draw:
+    from memtrace.model.selection import faded, ordered, rows_of, whole_node
+    from memtrace.views import plain
+
+    def table(snapshot: Snapshot, chosen: Sequence[Container]) -> str:
+        rows = rows_of(chosen)
+        gone = [] if wanted else [row for row in rows if faded(row)]
+        listed = ordered((row for row in rows if wanted or not faded(row)), options.sort)
+        shown = listed[: options.rows]
+        whole = None if wanted else whole_node(snapshot)
+        page = plain.Page(shown, whole, len(listed) - len(shown), _width(), gone)
+        return plain.render(snapshot, page)
+
+    return table
+
+
+def _width() -> int:
+    """Return the terminal's width; in a pipe that of COLUMNS, or 80."""
+    return shutil.get_terminal_size().columns

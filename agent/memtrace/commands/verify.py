@@ -1,0 +1,237 @@
+"""`memtrace doctor --verify`: a known workload in a cgroup of its own; ledger against kernel.
+
+Two comparisons a step, both to the page: the file's row against what the workload did
+(a prime number of pages), and the cgroup's whole cache in the ledger against memory.stat.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import mmap
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from memtrace.collect.live import Live, LiveError, open_live
+from memtrace.commands.common import CommandError
+from memtrace.commands.stopping import Stopping, stopping
+from memtrace.host.cgroupfs import CgroupReader
+from memtrace.host.hierarchy import Hierarchy, find_hierarchy
+from memtrace.model.shapes import Container
+from memtrace.model.snapshot import snapshot
+from memtrace.views.json import line_of
+
+PAGES = 4099
+SMALL = 1009
+PAGE = os.sysconf("SC_PAGE_SIZE")
+SETTLE_SECONDS = 10.0
+SCHEMA = "memtrace.verify/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step, in pages: the file as written and in the ledger; the cgroup by kernel and ledger.
+
+    The cgroup may hold more than the file: pages of libraries that nobody had cached.
+    """
+
+    name: str
+    wanted: int
+    file: int | None
+    kernel: int | None
+    ledger: int | None
+
+    @property
+    def ok(self) -> bool:
+        return self.wanted == self.file and self.kernel == self.ledger is not None
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Run all steps; 0 when every one agrees, 1 when one does not. Raises CommandError."""
+    try:
+        with stopping() as wish, open_live(options.root, options.engine, baseline=False) as live:
+            wish.tell(live)
+            steps = list(_steps(live, options, wish))
+    except LiveError as error:
+        failure = CommandError(str(error))
+        failure.exit_code = error.exit_code
+        raise failure from error
+    except OSError as error:
+        raise CommandError(f"the workload cannot run here: {error}; is the disk full?") from error
+    good = sum(step.ok for step in steps)
+    if options.json:
+        facts = [_facts(step) for step in steps]
+        print(line_of({"schema": SCHEMA, "ok": good == len(steps), "steps": facts}))
+    elif good == len(steps):
+        print(f"verified: ledger = kernel in all {good} steps, to the page.")
+    else:
+        print(f"NOT verified: {len(steps) - good} of {len(steps)} steps differ.")
+    return 0 if good == len(steps) else 1
+
+
+def _steps(live: Live, options: argparse.Namespace, wish: Stopping) -> Iterator[Step]:
+    hierarchy = find_hierarchy(options.root)
+    live.sample()
+    if not options.json:
+        print(
+            f"\n{'pages after each step':34}{'wanted':>8}{'file':>8}  |{'kernel':>8}{'ledger':>8}"
+        )
+    with _cgroup(hierarchy) as where, _directory() as folder:
+        for name, path, wanted, act in _workload(folder):
+            wish.raise_if_asked()
+            _in_cgroup(where, act)
+            blank = Step(name, wanted, None, None, None)
+            step = _settled(live, hierarchy, where, path, blank, wish)
+            if not options.json:
+                _show(step)
+            yield step
+
+
+Workload = list[tuple[str, Path, int, Callable[[], None]]]
+
+
+def _workload(folder: Path) -> Workload:
+    """Steps: what is done, to which file, and the pages of it that must be cached afterwards."""
+    data, shared = folder / "data", Path("/dev/shm") / f"memtrace-verify-{os.getpid()}"
+    steps: Workload = [
+        (f"write {PAGES} pages", data, PAGES, lambda: _write(data, PAGES)),
+        ("write them out and drop them", data, 0, lambda: _drop(data)),
+        (f"read {PAGES} pages", data, PAGES, lambda: _read(data)),
+        ("drop them, map them, touch each", data, PAGES, lambda: _map(data)),
+        (f"truncate to {SMALL} pages", data, SMALL, lambda: os.truncate(data, SMALL * PAGE)),
+        ("unlink the file", data, 0, lambda: os.unlink(data)),
+    ]
+    if shared.parent.is_dir():
+        steps += [
+            (f"write {SMALL} pages to tmpfs", shared, SMALL, lambda: _write(shared, SMALL)),
+            ("unlink them", shared, 0, lambda: os.unlink(shared)),
+        ]
+    return steps
+
+
+def _write(path: Path, pages: int) -> None:
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(pages):
+            file.write(bytes(PAGE))
+
+
+def _drop(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(fd)
+
+
+def _read(path: Path) -> None:
+    with open(path, "rb", buffering=0) as file:
+        while file.read(1 << 20):
+            pass
+
+
+def _map(path: Path) -> None:
+    _drop(path)
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        sum(view[at] for at in range(0, len(view), PAGE))
+
+
+@contextlib.contextmanager
+def _cgroup(hierarchy: Hierarchy) -> Iterator[Path]:
+    where = Path(hierarchy.mount) / f"memtrace-verify-{os.getpid()}"
+    where.mkdir()
+    try:
+        yield where
+    finally:
+        with contextlib.suppress(OSError):
+            where.rmdir()
+
+
+@contextlib.contextmanager
+def _directory() -> Iterator[Path]:
+    """On a real file system: tmpfs is no page cache of a file."""
+    with tempfile.TemporaryDirectory(prefix="memtrace-verify-", dir="/var/tmp") as folder:
+        yield Path(folder)
+
+
+def _in_cgroup(where: Path, act: Callable[[], None]) -> None:
+    """Do it in a child charged to the cgroup. Raises OSError with the child's reason."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            (where / "cgroup.procs").write_text(str(os.getpid()))
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise OSError("a step of the workload failed")
+
+
+def _settled(
+    live: Live, hierarchy: Hierarchy, where: Path, path: Path, step: Step, wish: Stopping
+) -> Step:
+    """Wait until the kernel's own figure has caught up (it lags by up to 3 s), then compare."""
+    end = time.monotonic() + SETTLE_SECONDS
+    reader = CgroupReader(hierarchy)
+    try:
+        while True:
+            live.wait(0.5)
+            step = _compare(live, reader, where, path, step)
+            if step.ok or time.monotonic() > end:
+                return step
+            wish.raise_if_asked()
+    finally:
+        reader.close()
+
+
+def _compare(live: Live, reader: CgroupReader, where: Path, path: Path, step: Step) -> Step:
+    cgroup = where.stat().st_ino
+    shown = snapshot(live.sample(), None, None)
+    mine = next((row for row in shown.containers if row.source.cgroup_id == cgroup), None)
+    memory = reader.read(cgroup, f"/{where.name}")
+    return replace(
+        step,
+        file=_file_pages(mine, str(path)) if mine else None,
+        kernel=_pages(memory.file_bytes if memory else None),
+        ledger=_pages(mine.page_cache.attributed_bytes if mine else None),
+    )
+
+
+def _file_pages(mine: Container, path: str) -> int:
+    """Pages of every file that ever had this path."""
+    rows = (file for file in mine.rows.files if file.row.path == path)
+    return sum(file.resident_bytes or 0 for file in rows) // PAGE
+
+
+def _pages(size: int | None) -> int | None:
+    return None if size is None else size // PAGE
+
+
+def _show(step: Step) -> None:
+    mark = "ok" if step.ok else "DIFFERS"
+    file, kernel, ledger = _text(step.file), _text(step.kernel), _text(step.ledger)
+    print(f"{step.name:34}{step.wanted:>8}{file:>8}  |{kernel:>8}{ledger:>8}  {mark}")
+    sys.stdout.flush()
+
+
+def _text(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _facts(step: Step) -> dict[str, object]:
+    return {
+        "step": step.name,
+        "wanted_pages": step.wanted,
+        "file_pages": step.file,
+        "kernel_pages": step.kernel,
+        "ledger_pages": step.ledger,
+        "ok": step.ok,
+    }

@@ -1,0 +1,93 @@
+"""The kernel's figures of each cgroup and what follows from them; no page-cache ledger here."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from memtrace.model.shapes import MemoryFigures
+from memtrace.model.tree import Tree
+from memtrace.samples import Memory
+
+Limit = tuple[int | None, str | None]
+
+_AS_READ = attrgetter(
+    "shmem_bytes",
+    "slab_bytes",
+    "swap_bytes",
+    "swap_limit_bytes",
+    "sock_bytes",
+    "kernel_stack_bytes",
+    "page_table_bytes",
+    "percpu_bytes",
+    "hugetlb_bytes",
+)
+UNKNOWN = MemoryFigures()
+
+
+def effective_limits(tree: Tree) -> dict[int, Limit]:
+    """Return for each cgroup the smallest limit on its way up and the cgroup that sets it.
+
+    Of equal limits the one nearest to the cgroup is named.
+    """
+    limits: dict[int, Limit] = {}
+    for cgroup in tree.top_down:
+        above = tree.parent.get(cgroup.cgroup_id)
+        limit: Limit = limits[above] if above is not None else (None, None)
+        own = cgroup.memory.limit_bytes if cgroup.memory is not None else None
+        if own is not None and (limit[0] is None or own <= limit[0]):
+            limit = (own, cgroup.path)
+        limits[cgroup.cgroup_id] = limit
+    return limits
+
+
+def figures(memory: Memory | None, limit: Limit, mode: str) -> MemoryFigures:
+    """Return all figures of one cgroup; all unknown for a removed one. `mode`: v1, v2, hybrid."""
+    if memory is None:
+        return UNKNOWN
+    first = (*limit, memory.usage_bytes, working_set(memory), memory.anon_bytes, memory.file_bytes)
+    return MemoryFigures._make((*first, *_AS_READ(memory), unexplained(memory, mode)))
+
+
+def working_set(memory: Memory) -> int | None:
+    """Return usage without inactive file pages, never negative: what the kubelet evicts for."""
+    if memory.usage_bytes is None or memory.inactive_file_bytes is None:
+        return None
+    return max(0, memory.usage_bytes - memory.inactive_file_bytes)
+
+
+def clean(memory: Memory | None) -> int | None:
+    """Return file cache that is neither shmem nor waiting to be written, never negative."""
+    if memory is None or memory.file_bytes is None or memory.shmem_bytes is None:
+        return None
+    if memory.dirty_bytes is None or memory.writeback_bytes is None:
+        return None
+    unclean = memory.shmem_bytes + memory.dirty_bytes + memory.writeback_bytes
+    return max(0, memory.file_bytes - unclean)
+
+
+def unexplained(memory: Memory, mode: str) -> int | None:
+    """Return usage that no figure accounts for, signed; None if a needed figure is unknown.
+
+    v2: usage - anon - file - kernel - sock, where `kernel` already holds slab, stacks, page
+    tables and per-CPU data. v1 (and hybrid, whose memory controller is v1): usage - rss -
+    cache - kmem; TCP buffers have a counter of their own there. A few MiB are normal: each
+    CPU keeps up to 64 charged pages in stock and memory.stat lags behind usage. hugetlb
+    pages stay in the remainder where the mount counts them as memory.
+    """
+    usage, anon, file = memory.usage_bytes, memory.anon_bytes, memory.file_bytes
+    kernel = _kernel(memory)
+    sock = memory.sock_bytes if mode == "v2" else 0
+    if usage is None or anon is None or file is None or kernel is None or sock is None:
+        return None
+    return usage - anon - file - kernel - sock
+
+
+def _kernel(memory: Memory) -> int | None:
+    """Return kernel memory; from its parts where memory.stat has no `kernel` line.
+
+    Since Linux a8c49af3be5f ("memcg: add per-memcg total kernel memory stat") (in v5.18).
+    """
+    if memory.kernel_bytes is not None or memory.slab_bytes is None:
+        return memory.kernel_bytes
+    others = (memory.kernel_stack_bytes, memory.page_table_bytes, memory.percpu_bytes)
+    return memory.slab_bytes + sum(part for part in others if part is not None)

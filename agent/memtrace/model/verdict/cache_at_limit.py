@@ -1,0 +1,52 @@
+"""cache_at_limit: usage stands at the limit because page cache fills what is free."""
+
+from __future__ import annotations
+
+from memtrace.model.shapes import Advice, Verdict
+from memtrace.model.units import size
+from memtrace.model.verdict.case import NOTHING, Case, bytes_of, cache_confidence, cache_evidence
+
+FULL = 0.98
+RECLAIMABLE = 0.1
+
+
+def cache_at_limit(case: Case) -> Verdict | None:
+    """Applies from 98 % of the effective limit, with a tenth of it clean cache.
+
+    98 %: reclaim works in batches, so a full cgroup hovers just below its limit. A tenth,
+    and more than slab: what the kernel drops first and can live on without killing.
+    """
+    limit, usage = case.memory.limit_bytes, case.memory.usage_bytes
+    clean = case.page_cache.clean_bytes
+    if not limit or usage is None or clean is None or usage < FULL * limit:
+        return None
+    if clean < RECLAIMABLE * limit or clean < (case.memory.slab_bytes or 0):
+        return None
+    return Verdict(
+        "cache_at_limit",
+        f"Usage is at the limit of {size(limit)} because page cache fills what is free; "
+        f"{size(clean)} of it is clean and dropped as needed.",
+        "info",
+        cache_confidence(case),
+        clean,
+        (
+            bytes_of("effective limit", limit),
+            bytes_of("read again after being dropped, in the interval", _refaulted(case)),
+            *cache_evidence(case),
+        ),
+        (_advice(case, limit),),
+    )
+
+
+def _refaulted(case: Case) -> int | None:
+    return case.page_cache.refaulted_delta_bytes
+
+
+def _advice(case: Case, limit: int) -> Advice:
+    """Leave it, unless dropped pages are being read again."""
+    refaulted = _refaulted(case)
+    if not refaulted:
+        why = "the cache gives way to the program's own memory; this alone does not end in a kill"
+        return Advice(NOTHING, None, None, why, "files that were dropped are read from disk again")
+    why = f"{size(refaulted)} was read again soon after it had been dropped"
+    return Advice("memory limit", limit, limit + refaulted, why, "more memory for this container")

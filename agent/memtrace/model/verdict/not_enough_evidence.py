@@ -1,0 +1,60 @@
+"""not_enough_evidence: why no other verdict may be given. Refusing is an answer of its own."""
+
+from __future__ import annotations
+
+from memtrace.model.shapes import Evidence, Verdict
+from memtrace.model.units import size
+from memtrace.model.verdict.case import Case, bytes_of, remainder
+
+LARGE = 0.2
+
+
+def unreadable(case: Case) -> Verdict | None:
+    """Applies when the kernel gives no figures: the cgroup is gone, or going."""
+    if case.memory.file_bytes is not None or case.memory.anon_bytes is not None:
+        return None
+    return _refuse("The kernel gives no memory figures for it (any more).", None, ())
+
+
+def contradicted(case: Case) -> Verdict | None:
+    """Applies when a fifth of the cache or of the usage has no origin, beyond what lag explains.
+
+    A fifth: the part that is explained would still be right, but a different cause could
+    hide in the rest and be the one that grows.
+    """
+    rest, file = remainder(case), case.memory.file_bytes
+    if rest is not None and abs(rest) > LARGE * (file or 0):
+        claim = f"The ledger and the kernel differ by {size(rest)} of page cache."
+        return _refuse(claim, abs(rest), (bytes_of("cache of no known origin", rest),))
+    rest, usage = case.memory.unexplained_bytes, case.memory.usage_bytes
+    if rest is not None and usage and abs(rest) > max(LARGE * usage, case.bound):
+        claim = f"{size(rest)} of {size(usage)} is in none of the kernel's figures."
+        return _refuse(claim, abs(rest), (bytes_of("unexplained usage", rest),))
+    return None
+
+
+def no_baseline(case: Case) -> Verdict | None:
+    """Applies when what was cached before memtrace started is unknown."""
+    if case.page_cache.baseline_bytes is not None:
+        return None
+    claim = "What was cached before memtrace watched is unknown; only changes are."
+    evidence = (
+        bytes_of("page cache", case.memory.file_bytes),
+        bytes_of("added since memtrace watches", case.page_cache.added_bytes),
+    )
+    return _refuse(claim, None, evidence)
+
+
+def no_rule(case: Case) -> Verdict:
+    """Return the answer when all figures are known and none of the verdicts fits them."""
+    claim = "The figures fit none of the verdicts this version knows."
+    evidence = (
+        bytes_of("memory usage", case.memory.usage_bytes),
+        bytes_of("effective limit", case.memory.limit_bytes),
+        bytes_of("anonymous memory (heap, stacks)", case.memory.anon_bytes),
+    )
+    return _refuse(claim, None, evidence)
+
+
+def _refuse(claim: str, amount: int | None, evidence: tuple[Evidence, ...]) -> Verdict:
+    return Verdict("not_enough_evidence", claim, "unknown", 0.0, amount, evidence)

@@ -1,0 +1,1 @@
+"""Views draw what they are handed and never fetch."""

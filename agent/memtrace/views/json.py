@@ -1,0 +1,281 @@
+"""A Snapshot as one line of JSON, schema memtrace.snapshot/1 (docs/snapshot.schema.json).
+
+Every key is there in every container; unknown is null. The line is plain ASCII, so any
+locale can print it and no control character reaches a terminal: characters are written
+as JSON's own escapes and come back whole, only bytes that are no UTF-8 turn into the
+four characters \\xNN, because JSON has no way to hold them.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii
+from typing import Any
+
+from memtrace.model.shapes import (
+    Container,
+    Driver,
+    File,
+    MemoryFigures,
+    PageCache,
+    Process,
+    Snapshot,
+    Verdict,
+)
+from memtrace.model.words import device_name
+from memtrace.samples import KINDS, REASONS, FileId
+from memtrace.views.text import without_surrogates
+
+SCHEMA = "memtrace.snapshot/1"
+
+
+class _Quoted(dict[str | None, str]):
+    """Strings as JSON, each made once per line: a path appears in many rows."""
+
+    def __missing__(self, text: str | None) -> str:
+        quoted = "null" if text is None else _quote(text)
+        self[text] = quoted
+        return quoted
+
+
+def render(snapshot: Snapshot) -> str:
+    """Return the snapshot as one line, without its newline."""
+    return Renderer().render(snapshot)
+
+
+class Renderer:
+    """Renders one snapshot after another; a container that is as before is not formatted again."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[Container, str]] = {}
+
+    def render(self, snapshot: Snapshot) -> str:
+        """Return the snapshot as one line, without its newline."""
+        before, self._made = self._made, {}
+        quoted = _Quoted()
+        texts = []
+        for container in snapshot.containers:
+            key = container.source.cgroup_id
+            made = before.get(key)
+            if made is None or made[0] != container:
+                made = (container, _container(container, quoted))
+            self._made[key] = made
+            texts.append(made[1])
+        return f'{line_of(_head(snapshot))[:-1]},"containers":[{",".join(texts)}]}}'
+
+
+def line_of(document: dict[str, Any]) -> str:
+    """Return any document as one ASCII line of valid JSON."""
+    line = _dumps(document)
+    if "\\ud" in line:  # an undecodable byte, or half of a legitimate pair: look closer
+        line = _dumps(_decodable(document))
+    return line.replace("\x7f", "\\u007f")
+
+
+_dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def _quote(text: str) -> str:
+    valid = text if text.isascii() else without_surrogates(text)
+    return encode_basestring_ascii(valid).replace("\x7f", "\\u007f")
+
+
+def _head(snapshot: Snapshot) -> dict[str, Any]:
+    lost = snapshot.lost
+    return {
+        "schema": SCHEMA,
+        "time": snapshot.time,
+        "interval_seconds": snapshot.interval_seconds,
+        "node": snapshot.node,
+        "cgroup_mode": snapshot.cgroup_mode,
+        "engine": snapshot.engine,
+        "lost": {
+            "ring": lost.ring,
+            "map_full": lost.map_full,
+            "recursion": lost.recursion,
+            "names": lost.names,
+            "netlink": lost.netlink,
+        },
+        "features": {
+            name: {"enabled": feature.enabled, "reason": feature.reason}
+            for name, feature in snapshot.features.items()
+        },
+    }
+
+
+def _container(container: Container, quoted: _Quoted) -> str:
+    """Return one container; its lists are formatted, not built, as they are most of the line."""
+    rows = container.rows
+    drivers = ",".join([_driver(driver, quoted) for driver in rows.drivers])
+    files = ",".join([_file(file, quoted) for file in rows.files])
+    processes = ",".join([_process(process, quoted) for process in rows.processes])
+    return (
+        f'{line_of(_figures(container))[:-1]},"drivers":[{drivers}],'
+        f'"files":[{files}],"processes":[{processes}]}}'
+    )
+
+
+def _figures(container: Container) -> dict[str, Any]:
+    source, rows = container.source, container.rows
+    identity = source.identity
+    return {
+        "cgroup_id": source.cgroup_id,
+        "parent_id": source.parent_id,
+        "leaf": container.leaf,
+        "cgroup": source.path,
+        "kind": identity.kind,
+        "runtime": identity.runtime,
+        "namespace": identity.namespace,
+        "pod": identity.pod,
+        "container": identity.container,
+        "name": identity.name,
+        "image": identity.image,
+        "state": source.state,
+        "resolved_by": identity.resolved_by,
+        **dict(zip(MemoryFigures._fields, container.memory, strict=True)),
+        "page_cache": dict(zip(PageCache._fields, container.page_cache, strict=True)),
+        "io": _io(container),
+        "removed_by": [
+            {"reason": reason, "bytes": amount}
+            for reason, amount in zip(REASONS, container.removed, strict=True)
+        ],
+        "drivers_other_bytes": rows.drivers_other_bytes,
+        "files_other_bytes": rows.files_other_bytes,
+        "processes_other_bytes": rows.processes_other_bytes,
+        "slab": None,
+        "slab_other_bytes": None,
+        "go": None,
+        "go_other_bytes": None,
+        "verdict": _verdict(container.verdict),
+    }
+
+
+def _io(container: Container) -> list[dict[str, Any]]:
+    return [
+        {"kind": kind, "bytes": amount, "delta_bytes": delta}
+        for kind, amount, delta in zip(KINDS, container.added, container.added_deltas, strict=True)
+    ]
+
+
+def _template(*names: str, unknown: tuple[str, ...] = ()) -> str:
+    """Return a row's format: its known values in order, then what is always null."""
+    known = ",".join(f'"{name}":%s' for name in names)
+    return "{" + known + "".join(f',"{name}":null' for name in unknown) + "}"
+
+
+_DRIVER = _template(
+    "path",
+    "container_path",
+    "device",
+    "inode",
+    "pid",
+    "tgid",
+    "comm",
+    "kind",
+    "syscall",
+    "added_bytes",
+    "added_delta_bytes",
+    "sampled",
+    unknown=("function",),
+)
+_FILE = _template(
+    "path",
+    "container_path",
+    "device",
+    "inode",
+    "deleted",
+    "resident_bytes",
+    "baseline_bytes",
+    "added_bytes",
+    "removed_bytes",
+    unknown=("refaulted_bytes", "charged_to", "touched_by", "dirtied_by"),
+)
+_PROCESS = _template(
+    "pid",
+    "comm",
+    "added_bytes",
+    unknown=("peak_rss_bytes", "disk_read_bytes", "disk_write_bytes", "stall_seconds"),
+)
+_BOOLEAN = {None: "null", False: "false", True: "true"}
+
+
+def _driver(driver: Driver, quoted: _Quoted) -> str:
+    row, added, delta = driver
+    return _DRIVER % (
+        quoted[row.path],
+        quoted[row.container_path],
+        *_numbers(row.file),
+        row.tgid,
+        row.tgid,
+        quoted[row.comm],
+        quoted[row.kind],
+        quoted[row.syscall],
+        added,
+        "null" if delta is None else delta,
+        "false",
+    )
+
+
+def _file(entry: File, quoted: _Quoted) -> str:
+    row, resident, baseline, added, removed = entry
+    return _FILE % (
+        quoted[row.path],
+        quoted[row.container_path],
+        *_numbers(row.file),
+        _BOOLEAN[row.deleted],
+        "null" if resident is None else resident,
+        "null" if baseline is None else baseline,
+        added,
+        removed,
+    )
+
+
+def _process(process: Process, quoted: _Quoted) -> str:
+    row, added = process
+    return _PROCESS % (row.tgid, quoted[row.comm], added)
+
+
+def _numbers(file: FileId | None) -> tuple[str, int | str]:
+    """Return device and inode as JSON."""
+    if file is None:
+        return ("null", "null")
+    return (_device_json(file.device), file.inode)
+
+
+@lru_cache(maxsize=1024)
+def _device_json(device: int) -> str:
+    return f'"{device_name(device)}"'
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "id": verdict.id,
+        "claim": verdict.claim,
+        "severity": verdict.severity,
+        "confidence": verdict.confidence,
+        "bytes": verdict.bytes,
+        "evidence": [evidence._asdict() for evidence in verdict.evidence],
+        "advice": [
+            {
+                "setting": advice.setting,
+                "from": advice.current,
+                "to": advice.proposed,
+                "why": advice.why,
+                "cost": advice.cost,
+            }
+            for advice in verdict.advice
+        ],
+        "others": list(verdict.others),
+    }
+
+
+def _decodable(value: Any) -> Any:
+    """Return a copy whose strings are all valid Unicode."""
+    if isinstance(value, str):
+        return without_surrogates(value)
+    if isinstance(value, dict):
+        return {_decodable(key): _decodable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_decodable(item) for item in value]
+    return value

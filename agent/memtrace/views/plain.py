@@ -1,0 +1,227 @@
+"""A Snapshot as rows of text: on a terminal, in a pipe, in a log. Draws; chooses no rows."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from memtrace.model import words
+from memtrace.model.fields import CAUSE, GROWTH, LIMIT_SHARE, NAME, PLAIN, Field
+from memtrace.model.selection import display_name
+from memtrace.model.latest import additions
+from memtrace.model.shapes import Container, PageCache, Snapshot
+from memtrace.model.units import percent, short_size, signed_size, size
+from memtrace.samples import BaselineState, Lost
+from memtrace.views.text import columns, cut, cut_front, cut_middle, pad, printable
+
+DEFAULT_WIDTH = 80
+_LEAST_WIDTH = 60
+_NOTABLE = ("warning", "critical")
+_WHOLE = "(node)"
+_LATEST = 5
+_LATEST_NAME = 24
+_GONE = " (gone)"
+
+
+class Page(NamedTuple):
+    """What to draw: the rows in order, the whole node or None, and how many rows were left out."""
+
+    rows: Sequence[Container]
+    whole: Container | None = None
+    left_out: int = 0
+    width: int = DEFAULT_WIDTH
+    faded: Sequence[Container] = ()  # removed ones with next to nothing left: no row each
+
+
+def render(snapshot: Snapshot, page: Page) -> str:
+    """Return the page, one line per container between a heading and what to know about it."""
+    width = max(page.width, _LEAST_WIDTH)
+    names = [_name(container) for container in page.rows]
+    name_width = _name_width([_WHOLE, *names], width)
+    lines = [
+        _heading(snapshot, width),
+        _titles(name_width),
+        *(_row(c, name, name_width, width) for c, name in zip(page.rows, names, strict=True)),
+        *_whole_row(page.whole, name_width, width),
+        *_latest(page.rows, width),
+        *_wrapped(_remarks(snapshot, page), width),
+    ]
+    return "".join(line.rstrip() + "\n" for line in lines)
+
+
+def _heading(snapshot: Snapshot, width: int) -> str:
+    clock = datetime.fromtimestamp(snapshot.time).strftime("%H:%M:%S")
+    facts = (
+        f"memtrace on {printable(snapshot.node)}",
+        clock,
+        f"cgroup {printable(snapshot.cgroup_mode)}",
+        f"engine {printable(snapshot.engine)}",
+    )
+    return cut(", ".join(facts), width)
+
+
+def _titles(name_width: int) -> str:
+    cells = [pad(NAME.title, name_width)]
+    cells += [field.title.rjust(field.width) for field in PLAIN[1:-1]]
+    return " ".join((*cells, CAUSE.title))
+
+
+def _row(container: Container, name: str, name_width: int, width: int) -> str:
+    cells = [pad(_cut_name(name, name_width), name_width)]
+    cells += [_cell(container, field).rjust(field.width) for field in PLAIN[1:-1]]
+    numbers = " ".join(cells)
+    return f"{numbers} {_cause(container, width - columns(numbers) - 1)}"
+
+
+def _cell(container: Container, field: Field) -> str:
+    if field is GROWTH:
+        return signed_size(container.usage_delta_bytes)
+    if field is LIMIT_SHARE:
+        return percent(container.memory.usage_bytes, container.memory.limit_bytes)
+    return short_size(_figure(container, field))
+
+
+def _figure(container: Container, field: Field) -> int | None:
+    """Return a figure; a removed cgroup has no files any more, what it caches only the ledger."""
+    if field.name in PageCache._fields:
+        value: int | None = getattr(container.page_cache, field.name)
+    elif field.name == "file_bytes" and container.source.state == "removed":
+        value = container.page_cache.attributed_bytes
+    else:
+        value = getattr(container.memory, field.name)
+    return value
+
+
+def _cause(container: Container, room: int) -> str:
+    return _fitted(words.cause(container.rows.cause), room)
+
+
+def _fitted(cause: str, room: int) -> str:
+    """Return a cause in words; where it is too long the path loses its front first."""
+    text = printable(cause)
+    done, arrow, path = text.partition(" -> ")
+    left = room - columns(done) - len(arrow)
+    if not arrow or left < room // 4:
+        return cut(text, room)
+    return f"{done}{arrow}{cut_front(path, left)}"
+
+
+def _name(container: Container) -> str:
+    gone = _GONE if container.source.state == "removed" else ""
+    return printable(display_name(container)) + gone
+
+
+def _cut_name(name: str, width: int) -> str:
+    """Cut the name, never the word that says that its cgroup is gone."""
+    if not name.endswith(_GONE):
+        return cut_middle(name, width)
+    return cut_middle(name.removesuffix(_GONE), width - len(_GONE)) + _GONE
+
+
+def _name_width(names: Sequence[str], width: int) -> int:
+    """Return as much as the longest name needs, up to what the screen can spare."""
+    most = max(NAME.width, NAME.width + (width - DEFAULT_WIDTH) // 2)
+    return min(most, max([len(NAME.title), *map(columns, names)]))
+
+
+def _whole_row(whole: Container | None, name_width: int, width: int) -> list[str]:
+    return [] if whole is None else [_row(whole, _WHOLE, name_width, width)]
+
+
+def _latest(rows: Sequence[Container], width: int) -> Iterable[str]:
+    """Spell out what was added most since the table before: the row has room for a part only."""
+    found = additions(rows)
+    if found:
+        yield "latest additions to the cache:"
+    for addition in found[:_LATEST]:
+        name = cut_middle(_name(addition.container), _LATEST_NAME)
+        many = f" ({addition.processes} processes)" if addition.processes > 1 else ""
+        head = f"{signed_size(addition.added_bytes):>6}  {name}: "
+        room = width - columns(head) - columns(many)
+        yield head + _fitted(words.cause(addition.driver), room) + many
+
+
+def _remarks(snapshot: Snapshot, page: Page) -> Iterable[str]:
+    if not page.rows:
+        yield "No container matches now."
+    if page.left_out:
+        yield f"{page.left_out} more: use -r ROWS to see them."
+    if page.faded:
+        rest = sum(container.page_cache.attributed_bytes or 0 for container in page.faded)
+        yield f"{len(page.faded)} removed cgroups keep {size(rest)} of cache: not listed."
+    yield from _verdicts(page.rows)
+    yield _unattributed(page)
+    yield _baseline(snapshot.baseline)
+    yield from _lost(snapshot.lost)
+    yield from _features_off(snapshot)
+    yield _legend(snapshot.interval_seconds)
+
+
+def _verdicts(rows: Sequence[Container]) -> Iterable[str]:
+    """Say what a row means where it was asked for alone, or where it needs attention."""
+    for container in rows:
+        if len(rows) == 1 or container.verdict.severity in _NOTABLE:
+            yield f"{_name(container)}: {printable(container.verdict.claim)}"
+
+
+def _unattributed(page: Page) -> str:
+    """Sum up what the ledger does not explain, over the node or over the rows shown."""
+    covered = [page.whole] if page.whole is not None else list(page.rows)
+    known = [c for c in covered if c.page_cache.unattributed_bytes is not None]
+    if not known:
+        return "not attributed: unknown (needs the baseline)"
+    rest = sum(c.page_cache.unattributed_bytes or 0 for c in known)
+    cache = sum(c.memory.file_bytes or 0 for c in known)
+    unknown = len(covered) - len(known)
+    beside = f"; unknown for {unknown} of {len(covered)} rows" if unknown else ""
+    return f"not attributed: {size(rest)} of {size(cache)} page cache{beside}"
+
+
+def _baseline(baseline: BaselineState) -> str:
+    """Say how the cache from before the start is known."""
+    parts = [printable(f"baseline: {baseline.state}")]
+    if baseline.reason:
+        parts.append(printable(baseline.reason))
+    if baseline.files is not None:
+        parts.append(f"{baseline.files} files")
+    if baseline.bytes is not None:
+        parts.append(size(baseline.bytes))
+    if baseline.cost_seconds is not None:
+        parts.append(f"took {baseline.cost_seconds:.1f} s")
+    if baseline.age_seconds is not None:
+        parts.append(f"{baseline.age_seconds:.0f} s ago")
+    if baseline.unsettled_files:
+        parts.append(f"{baseline.unsettled_files} files not settled yet")
+    return ", ".join(parts)
+
+
+def _lost(lost: Lost) -> Iterable[str]:
+    """Name the losses; nothing lost is one word, so that its absence cannot mislead."""
+    counts = {
+        "ring events": lost.ring,
+        "nested events": lost.recursion,
+        "names": lost.names,
+        "netlink messages": lost.netlink,
+    }
+    parts = [f"{count} {name}" for name, count in counts.items() if count]
+    if lost.map_full:
+        parts.append(f"{size(lost.map_full)} without a row of its own (map full)")
+    yield f"lost: {', '.join(parts) or 'nothing'}"
+
+
+def _features_off(snapshot: Snapshot) -> Iterable[str]:
+    for name, feature in snapshot.features.items():
+        if not feature.enabled:
+            yield printable(f"off: {name}: {feature.reason or 'no reason given'}")
+
+
+def _legend(interval: float | None) -> str:
+    growth = "comes next" if interval is None else f"in {interval:.1f} s"
+    return f"CACHE includes shared memory; 1M: 1 MiB; -: unknown or none; GROWTH {growth}"
+
+
+def _wrapped(lines: Iterable[str], width: int) -> Iterable[str]:
+    for line in lines:
+        yield from textwrap.wrap(line, width, subsequent_indent="  ") or [""]

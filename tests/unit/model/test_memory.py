@@ -1,0 +1,72 @@
+"""Figures that follow from the kernel's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from memtrace.model.memory import clean, effective_limits, unexplained, working_set
+from memtrace.model.tree import grow
+from memtrace.samples import Memory
+from tests.unit.model.builders import cgroup, sample
+
+
+def test_effective_limit_is_the_smallest_on_the_way_up() -> None:
+    """The limit of an ancestor counts, and the cgroup that sets it is named."""
+    tree = grow(
+        sample(
+            cgroup(3, 2, "/a/b", memory=Memory(limit_bytes=500)),
+            cgroup(1, path="/", memory=Memory()),
+            cgroup(2, 1, "/a", memory=Memory(limit_bytes=300)),
+            cgroup(4, 2, "/a/c", memory=Memory(limit_bytes=300)),
+            cgroup(5, 1, "/d", memory=Memory()),
+        )
+    )
+    limits = effective_limits(tree)
+    assert limits[3] == (300, "/a")
+    assert limits[4] == (300, "/a/c")
+    assert limits[5] == (None, None)
+
+
+def test_working_set_is_never_negative() -> None:
+    """Usage lags behind inactive_file at times."""
+    assert working_set(Memory(usage_bytes=5, inactive_file_bytes=9)) == 0
+    assert working_set(Memory(usage_bytes=9, inactive_file_bytes=5)) == 4
+    assert working_set(Memory(usage_bytes=9)) is None
+
+
+def test_clean_needs_all_its_parts() -> None:
+    """clean = file - shmem - dirty - writeback, or unknown."""
+    whole = Memory(file_bytes=100, shmem_bytes=10, dirty_bytes=20, writeback_bytes=5)
+    assert clean(whole) == 65
+    assert clean(Memory(file_bytes=100, shmem_bytes=10)) is None
+    assert clean(None) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "memory", "expected"),
+    [
+        ("v2", Memory(100, 100, anon_bytes=20, file_bytes=30, kernel_bytes=10, sock_bytes=5), 35),
+        ("v1", Memory(100, 100, anon_bytes=20, file_bytes=30, kernel_bytes=60), -10),
+        ("hybrid", Memory(100, 100, anon_bytes=20, file_bytes=30, kernel_bytes=10), 40),
+        ("v2", Memory(100, 100, anon_bytes=20, file_bytes=30, kernel_bytes=10), None),
+        ("v2", Memory(100, 100, anon_bytes=20, file_bytes=30, sock_bytes=5), None),
+    ],
+)
+def test_unexplained_is_signed_and_needs_its_parts(
+    mode: str, memory: Memory, expected: int | None
+) -> None:
+    """What no figure accounts for, per cgroup version."""
+    assert unexplained(memory, mode) == expected
+
+
+def test_kernel_memory_comes_from_its_parts_on_older_kernels() -> None:
+    """memory.stat without a `kernel` line."""
+    memory = Memory(
+        usage_bytes=100,
+        anon_bytes=0,
+        file_bytes=0,
+        sock_bytes=0,
+        slab_bytes=40,
+        kernel_stack_bytes=5,
+    )
+    assert unexplained(memory, "v2") == 55
