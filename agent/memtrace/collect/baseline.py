@@ -26,7 +26,7 @@ MAX_SUPERBLOCKS = 100_000
 
 Key = tuple[int, bytes]
 Progress = Callable[[int, int], None]
-"""Called with (file systems walked, pages found)."""
+"""Called with (file systems walked, pages found) after each one; (0, 0) at the end."""
 
 
 class Walker(Protocol):
@@ -125,7 +125,7 @@ class Baseline:
         for index in range(MAX_SUPERBLOCKS):
             walked = self._walker.walk(index, wire.WALK_COUNT)
             if not walked.found:
-                return
+                break
             self._devices.append(walked.device)
             self.files += walked.files
             self.pages += walked.pages
@@ -135,6 +135,8 @@ class Baseline:
                 self.incomplete = "more cached files than the walk has room for"
             if progress:
                 progress(index + 1, self.pages)
+        if progress:
+            progress(0, 0)
 
     def _walk_files(self, files: set[bytes], flags: int) -> None:
         """Walk only the file systems that hold `files`, and there only them."""

@@ -35,6 +35,9 @@ from memtrace.samples import (
 REPAIR_SECONDS = 20.0
 CROWDED_ROWS = 16384
 """Rows in one gather from which on the ledgers (65,536 rows) are emptied more often."""
+NAMING_SECONDS = 10.0
+"""Least time between walks for the names of cached files nobody touched since the start."""
+MAX_ASKED = 65536
 LAG_SECONDS = 5.0
 """How long memory.stat may lag behind an event (seen: under 3 s): read it fully until then."""
 
@@ -75,6 +78,7 @@ class Collector:
         self.crowded = False
         self._leaving: list[CgroupChanged] = []
         self._asked: set[bytes] = set()
+        self._naming_due = 0.0
         self._drain_events()
 
     def gather(self) -> None:
@@ -118,6 +122,8 @@ class Collector:
             lost=self._lost(),
             features=self._features,
             baseline=self._baseline_state(),
+            cpus=os.cpu_count(),
+            page_bytes=self._page,
         )
         self._end_interval()
         return made
@@ -203,16 +209,22 @@ class Collector:
 
     def _name_shown(self) -> None:
         """Files of the baseline were never told: ask for the names of those about to be shown."""
+        if not self._baseline.taken or time.monotonic() < self._naming_due:
+            return
         unnamed: set[bytes] = set()
         for node in self._tree.nodes.values():
             if node.born or not node.ledger.changed:
                 continue
             shown = (file for file in rows.top_files(node.ledger) if not self._names.knows(file))
             unnamed.update(file for file in shown if file not in self._asked)
-        if unnamed and self._baseline.taken:
-            self._asked |= unnamed
-            self._baseline.name(unnamed)
-            self._drain_events()
+        if not unnamed:
+            return
+        if len(self._asked) > MAX_ASKED:
+            self._asked.clear()
+        self._asked |= unnamed
+        self._baseline.name(unnamed)
+        self._drain_events()
+        self._naming_due = time.monotonic() + NAMING_SECONDS
 
     def _cgroup(self, node: Node) -> CgroupSample:
         return CgroupSample(

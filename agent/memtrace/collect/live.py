@@ -56,23 +56,32 @@ class Live:
         except BpfError as error:
             raise LiveError(f"the kernel refused a read: {error}", EXIT_RUNTIME) from error
 
-    def wait(self, seconds: float) -> None:
-        """Keep the kernel's buffers empty for so long; returns early after `stop`."""
+    def wait(self, seconds: float, also: int | None = None) -> bool:
+        """Keep the kernel's buffers empty for so long; returns early after `stop`.
+
+        True when descriptor `also` has something to read, which ends the wait, too.
+        """
         end = time.monotonic() + seconds
         try:
             while (left := end - time.monotonic()) > 0:
                 pause = CROWDED_SECONDS if self._collector.crowded else GATHER_SECONDS
-                ready = self._poll(min(left, pause))
+                ready = self._poll(min(left, pause), also)
                 if self._wake_read in ready:
-                    return
+                    return False
+                if also in ready:
+                    return True
                 if ready or pause < left:
                     self._collector.gather()
         except BpfError as error:
             raise LiveError(f"the kernel refused a read: {error}", EXIT_RUNTIME) from error
+        return False
 
-    def _poll(self, seconds: float) -> list[int]:
-        """The descriptors that have something: the ring buffer's, or the one `stop` writes to."""
-        return select.select([self._session.fileno(), self._wake_read], [], [], seconds)[0]
+    def _poll(self, seconds: float, also: int | None) -> list[int]:
+        """Which descriptors have something: the ring buffer, the one `stop` writes to, `also`."""
+        watched = [self._session.fileno(), self._wake_read]
+        if also is not None:
+            watched.append(also)
+        return select.select(watched, [], [], seconds)[0]
 
     def request_baseline(self) -> None:
         """Take the baseline (again) before the next sample."""

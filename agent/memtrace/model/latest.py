@@ -9,15 +9,19 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from memtrace.model.shapes import Container, Driver
+from memtrace.model.words import target
 
 
 class Addition(NamedTuple):
-    """One thing done to one cgroup's cache; `driver` is one of those who did it."""
+    """One thing done to one cgroup's cache; `driver` is one of those who did it.
+
+    `times`: how many ledger rows: processes or, where a file was made anew, files.
+    """
 
     container: Container
     driver: Driver
     added_bytes: int
-    processes: int
+    times: int
 
 
 def additions(rows: Iterable[Container]) -> list[Addition]:
@@ -34,13 +38,13 @@ def _note(
     found: dict[tuple[object, ...], Addition], container: Container, driver: Driver, amount: int
 ) -> None:
     row = driver.row
-    key = (container.source.cgroup_id, row.kind, row.comm, row.file)
+    key = (container.source.cgroup_id, row.kind, row.comm, target(row))
     same = found.get(key)
     if same is None:
         found[key] = Addition(container, driver, amount, 1)
     else:
         found[key] = same._replace(
-            added_bytes=same.added_bytes + amount, processes=same.processes + 1
+            added_bytes=same.added_bytes + amount, times=same.times + 1
         )
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from memtrace.model import words
 from memtrace.model.fields import CAUSE, GROWTH, LIMIT_SHARE, NAME, PLAIN, Field
-from memtrace.model.selection import display_name
 from memtrace.model.latest import additions
+from memtrace.model.selection import display_name
 from memtrace.model.shapes import Container, PageCache, Snapshot
 from memtrace.model.units import percent, short_size, signed_size, size
 from memtrace.samples import BaselineState, Lost
@@ -137,7 +137,7 @@ def _latest(rows: Sequence[Container], width: int) -> Iterable[str]:
         yield "latest additions to the cache:"
     for addition in found[:_LATEST]:
         name = cut_middle(_name(addition.container), _LATEST_NAME)
-        many = f" ({addition.processes} processes)" if addition.processes > 1 else ""
+        many = f" ({addition.times} times)" if addition.times > 1 else ""
         head = f"{signed_size(addition.added_bytes):>6}  {name}: "
         room = width - columns(head) - columns(many)
         yield head + _fitted(words.cause(addition.driver), room) + many

@@ -16,7 +16,7 @@ def test_processes_of_one_name_doing_one_thing_are_one_addition() -> None:
     ledger = Ledger(added=added(write=156), baseline_bytes=0, drivers=(*runs, other, idle))
     now = sample(cgroup(1, ledger=ledger))
     found = additions(snapshot(now, now, 1.0).containers)
-    assert [(a.added_bytes, a.processes) for a in found] == [(10, 5), (7, 1)]
+    assert [(a.added_bytes, a.times) for a in found] == [(10, 5), (7, 1)]
 
 
 def test_first_sample_has_no_additions() -> None:
