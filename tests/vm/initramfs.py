@@ -22,7 +22,7 @@ GUEST = Path(__file__).parent / "guest"
 
 DIRECTORIES = ("dev", "proc", "sys", "tmp", "run", "root", "etc", "ram", "disk", "guest")
 LIBRARIES = ("libbpf.so.1",)
-PACKAGES = ("structlog",)  # of the virtual environment: what the agent imports
+PACKAGES: tuple[str, ...] = ()  # of the virtual environment: what the agent imports
 
 # Parts of the standard library that no agent needs, and that are large or bring libraries.
 LEFT_OUT = re.compile(

@@ -43,9 +43,7 @@ def _note(
     if same is None:
         found[key] = Addition(container, driver, amount, 1)
     else:
-        found[key] = same._replace(
-            added_bytes=same.added_bytes + amount, times=same.times + 1
-        )
+        found[key] = same._replace(added_bytes=same.added_bytes + amount, times=same.times + 1)
 
 
 def _amount(addition: Addition) -> int:
