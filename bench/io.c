@@ -1,0 +1,125 @@
+/*
+ * The timed workloads. Prints the CPU time, user and system, of each step in nanoseconds:
+ * the clock runs around the I/O alone, so that start-up and set-up do not dilute it.
+ *
+ *   io write PATH BYTES BLOCK   write a new file, then unlink it: two numbers
+ *   io random PATH              read a cold file 4 KiB at a time in random order
+ *   io trickle PATH             write and unlink 256 KiB ten times a second until killed
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGE 4096L
+#define TRICKLE (256 * 1024L)
+
+static long need(long result, const char *what)
+{
+	if (result < 0) {
+		perror(what);
+		exit(1);
+	}
+	return result;
+}
+
+static long cpu_ns(void)
+{
+	struct timespec now;
+
+	need(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now), "clock_gettime");
+	return now.tv_sec * 1000000000L + now.tv_nsec;
+}
+
+static char *buffer(long bytes)
+{
+	char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	need(memory == MAP_FAILED ? -1 : 0, "mmap");
+	memset(memory, 'm', bytes);
+	return memory;
+}
+
+static void write_file(int fd, char *from, long bytes, long block)
+{
+	while (bytes > 0)
+		bytes -= need(write(fd, from, bytes < block ? bytes : block), "write");
+}
+
+static void timed_write(const char *path, long bytes, long block)
+{
+	char *from = buffer(block);
+	int fd = need(open(path, O_WRONLY | O_CREAT | O_EXCL, 0644), path);
+	long start = cpu_ns(), written;
+
+	write_file(fd, from, bytes, block);
+	written = cpu_ns();
+	close(fd);
+	need(unlink(path), "unlink");
+	printf("%ld %ld\n", written - start, cpu_ns() - written);
+}
+
+static long *shuffled(long pages)
+{
+	long *order = malloc(pages * sizeof(*order)), page;
+
+	srandom(1);
+	for (page = 0; page < pages; page++) {
+		long other = random() % (page + 1);
+
+		order[page] = order[other];
+		order[other] = page;
+	}
+	return order;
+}
+
+static void timed_random(const char *path)
+{
+	int fd = need(open(path, O_RDONLY), path);
+	struct stat st;
+	long pages, page, *order, start;
+	char *to = buffer(PAGE);
+
+	need(fstat(fd, &st), "fstat");
+	pages = st.st_size / PAGE;
+	order = shuffled(pages);
+	need(fsync(fd), "fsync");
+	need(-posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), "fadvise");
+	need(-posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM), "fadvise");
+	start = cpu_ns();
+	for (page = 0; page < pages; page++)
+		need(pread(fd, to, PAGE, order[page] * PAGE), "pread");
+	printf("%ld\n", cpu_ns() - start);
+}
+
+static void trickle(const char *path)
+{
+	char *from = buffer(PAGE);
+
+	for (;;) {
+		int fd = need(open(path, O_WRONLY | O_CREAT, 0644), path);
+
+		write_file(fd, from, TRICKLE, PAGE);
+		close(fd);
+		need(unlink(path), "unlink");
+		usleep(100000);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 5 && !strcmp(argv[1], "write"))
+		timed_write(argv[2], atol(argv[3]), atol(argv[4]));
+	else if (argc == 3 && !strcmp(argv[1], "random"))
+		timed_random(argv[2]);
+	else if (argc == 3 && !strcmp(argv[1], "trickle"))
+		trickle(argv[2]);
+	else
+		return 2;
+	return 0;
+}

@@ -1,0 +1,150 @@
+"""A real containerd: the one that runs here, or one of our own that is ended afterwards.
+
+Its state lives in the default /run/containerd, where every agent looks for bundles; when
+that is ours, it is removed again. Images are made from busybox by hand: no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+from tests.kernel.harness.cgroup import ENTER, Cgroup
+
+STATE = Path("/run/containerd")
+NAMESPACE = "memtrace-test-ctr"
+IMAGE = "docker.io/memtrace-test/busybox:1"
+CGROUPS = Path("/sys/fs/cgroup")
+CONFIG = """version = 2
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+"""
+
+
+class Containerd:
+    """containerd and a namespace of our own in it, both gone on exit."""
+
+    def __init__(self, directory: Path, cgroup: Cgroup | None = None) -> None:
+        """Keep image store and logs below `directory`, on a disk; run in `cgroup` if given."""
+        self._cgroup = cgroup
+        self._directory = directory
+        self._socket = STATE / "containerd.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._tasks: list[str] = []
+
+    def __enter__(self) -> Containerd:
+        if not self._answers():
+            self._start()
+        image = self._directory / "image.tar"
+        write_image(image)
+        self.ctr("images", "import", "--digests=false", str(image))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for task in self._tasks:
+            self._try("tasks", "kill", "-s", "SIGKILL", task)
+            self._try("tasks", "delete", "--force", task)
+            self._try("containers", "delete", task)
+        self._try("images", "delete", "--sync", IMAGE)
+        self._try_any("namespaces", "remove", NAMESPACE)
+        self._stop()
+        for cgroup in CGROUPS.glob(f"*/{NAMESPACE}"):
+            cgroup.rmdir()
+
+    def run(self, name: str, mount: Path, *command: str) -> None:
+        """Start a container in the background, with `mount` writable at /data."""
+        bind = f"type=bind,src={mount},dst=/data,options=rbind:rw"
+        self._tasks.append(name)
+        self.ctr("run", "--detach", "--mount", bind, IMAGE, name, *command)
+
+    def kill(self, name: str) -> None:
+        """End a container's task and delete it, so that its cgroup goes."""
+        self._try("tasks", "delete", "--force", name)
+
+    def ctr(self, *arguments: str) -> str:
+        """Run ctr in our namespace."""
+        command = ["ctr", "-a", str(self._socket), "-n", NAMESPACE, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"ctr {arguments}: {done.stderr}"
+        return done.stdout
+
+    def _try(self, *arguments: str) -> None:
+        command: list[str | Path] = ["ctr", "-a", self._socket, "-n", NAMESPACE, *arguments]
+        subprocess.run(command, capture_output=True, timeout=60, check=False)
+
+    def _try_any(self, *arguments: str) -> None:
+        command: list[str | Path] = ["ctr", "-a", self._socket, *arguments]
+        subprocess.run(command, capture_output=True, timeout=60, check=False)
+
+    def _answers(self) -> bool:
+        command: list[str | Path] = ["ctr", "-a", self._socket, "version"]
+        if not self._socket.exists():
+            return False
+        return subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+
+    def _start(self) -> None:
+        config = self._directory / "config.toml"
+        config.write_text(CONFIG)
+        self._socket = self._directory / "containerd.sock"
+        command: list[str | Path] = ["containerd", "-c", config, "--root", self._directory / "root"]
+        command += ["--state", STATE, "-a", self._socket]
+        if self._cgroup:
+            command = ["sh", "-c", ENTER, self._cgroup.directory, *command]
+        self._owns_state = not STATE.exists()
+        with open(self._directory / "log", "wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 20
+        while not self._answers():
+            assert time.monotonic() < deadline, (self._directory / "log").read_text()
+            time.sleep(0.1)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether containerd was started here, rather than found running."""
+        return self._process is not None
+
+    def _stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.wait(timeout=20)
+            if self._owns_state:
+                shutil.rmtree(STATE, ignore_errors=True)
+
+
+def write_image(target: Path) -> None:
+    """Write a Docker archive with one layer: a static busybox as /bin/sh and a few names more."""
+    layer = _layer()
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Env": ["PATH=/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]
+    with tarfile.open(target, "w") as archive:
+        _add(archive, "layer.tar", layer)
+        _add(archive, "config.json", json.dumps(config).encode())
+        _add(archive, "manifest.json", json.dumps(manifest).encode())
+
+
+def _layer() -> bytes:
+    buffer = io.BytesIO()
+    busybox = Path(shutil.which("busybox") or "/bin/busybox").read_bytes()
+    with tarfile.open(fileobj=buffer, mode="w") as layer:
+        _add(layer, "bin/busybox", busybox, mode=0o755)
+        for name in ("sh", "dd", "cat", "sleep"):
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            layer.addfile(link)
+    return buffer.getvalue()
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), mode
+    archive.addfile(entry, io.BytesIO(content))
