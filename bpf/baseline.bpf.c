@@ -54,6 +54,15 @@ struct {
 	__type(value, struct mt_baseline_value);
 } baseline SEC(".maps");
 
+/* The same for a question asked now: the agent drains it after the walk. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct mt_baseline_key);
+	__type(value, struct mt_baseline_value);
+} resident SEC(".maps");
+
 /* Removed cgroups met in this pass: their directory is gone, so nobody else can tell them. */
 MT_HASH(told_cgroups, __u64, __u32, 4096);
 MT_PERCPU(cgroup_scratch, struct mt_cgroup_event, 1);
@@ -105,6 +114,7 @@ static __always_inline void settle_run(struct mt_walk_state *s)
 {
 	struct mt_baseline_value fresh = {.pages = s->run, .visit = s->visit, .shmem = s->shmem};
 	struct mem_cgroup *memcg = (struct mem_cgroup *)(s->memcg & ~MEMCG_DATA_FLAGS);
+	void *into = s->answer.flags & MT_WALK_NOW ? (void *)&resident : (void *)&baseline;
 	struct mt_baseline_value *row;
 	struct mt_baseline_key key;
 
@@ -114,10 +124,10 @@ static __always_inline void settle_run(struct mt_walk_state *s)
 	key.cgroup = memcg ? memcg_id(memcg) : 0;
 	if (memcg && !(BPF_CORE_READ(memcg, css.flags) & CSS_ONLINE))
 		tell_removed(memcg, key.cgroup);
-	row = bpf_map_lookup_elem(&baseline, &key);
+	row = bpf_map_lookup_elem(into, &key);
 	if (row && row->visit == s->visit)
 		row->pages += s->run;
-	else if (bpf_map_update_elem(&baseline, &key, &fresh, BPF_ANY))
+	else if (bpf_map_update_elem(into, &key, &fresh, BPF_ANY))
 		s->answer.full += s->run;
 	s->answer.pages += s->run;
 	s->run = 0;
@@ -326,7 +336,8 @@ static __always_inline void walk_superblock(struct mt_walk_state *s)
 	__u64 magic = BPF_CORE_READ(sb, s_magic);
 
 	s->answer.device = BPF_CORE_READ(sb, s_dev);
-	if (magic == HUGETLBFS_MAGIC)
+	s->answer.magic = magic;
+	if (magic == HUGETLBFS_MAGIC || !(s->answer.flags & (MT_WALK_NAMES | MT_WALK_COUNT)))
 		return;
 	s->bdev = magic == BDEVFS_MAGIC;
 	s->shmem = magic == TMPFS_MAGIC;
@@ -363,6 +374,7 @@ int walk(struct mt_walk *request)
 	request->restarts = s->answer.restarts;
 	request->torn = s->answer.torn;
 	request->device = s->answer.device;
+	request->magic = s->answer.magic;
 	return 0;
 }
 

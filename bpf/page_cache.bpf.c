@@ -4,17 +4,14 @@
  * the memory cgroup of its folio, with the file, the process and the kind of I/O.
  *
  * On add the folio is already charged; on delete its memcg_data and mapping are
- * still set. Pages of tmpfs and shared memory are counted by shmem.bpf.c where
- * the kernel can (their adds are not traced here), and only named here.
+ * still set. Of tmpfs and shared memory only deletions are reported here; shmem.bpf.c
+ * sees the additions.
  */
 #include "engine.h"
 #include "kernel.h"
 #include "ledger.h"
 #include "names.h"
-#include "shmem.h"
 #include "syscalls.h"
-
-CONFIG_U32(shmem_elsewhere); /* 1: shmem.bpf.c counts adds and deletes of shmem */
 
 /* Fills key's file part and says what becomes of the inode's pages. */
 MT_INLINE __u32 identify_file(struct inode *host, struct mt_ledger_key *key, bool *metadata)
@@ -34,8 +31,6 @@ MT_INLINE __u32 identify_file(struct inode *host, struct mt_ledger_key *key, boo
 	key->generation = KREAD(host, i_generation);
 	if (magic == HUGETLBFS_MAGIC)
 		return MT_SLOT_HUGETLB;
-	if (magic == TMPFS_MAGIC && CFG(shmem_elsewhere))
-		return MT_SLOT_IGNORED;
 	return MT_SLOT_COUNTED;
 }
 
@@ -141,8 +136,6 @@ PROBE(mm_filemap_delete_from_page_cache)
 		start_delete(slot, task, nr, host, unlinked);
 	}
 	slot->pages += folio_pages(folio);
-	if (slot->fate == MT_SLOT_IGNORED)
-		leave_shmem_hint(&slot->key);
 	leave_slot(slot);
 	return 0;
 }

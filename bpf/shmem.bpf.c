@@ -1,209 +1,77 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * shmem.bpf.c: tmpfs and shared memory, whose adds no filemap event reports.
+ * shmem.bpf.c: tmpfs and shared memory, whose additions no filemap event reports.
  *
- * Where the kernel has tracepoint mod_memcg_lruvec_state (Linux 6.15 on), the
- * NR_SHMEM counter itself is followed: exact. Elsewhere insertions of shmem folios
- * into the LRU stand in, which count a re-insertion twice: the agent then takes
- * the sum from memory.stat and says so. The plan loads one of the two.
- *
- * Which file: the descriptor of the call for writes; unknown (inode 0) for page
- * faults, because no event of theirs names the folio.
+ * A shmem folio is put on the LRU once, soon after it is added: by the task that added
+ * it, or, because CPUs collect up to 31 folios first, by whoever empties that CPU's
+ * batch. So the file and the cgroup are right, the amount lags a little and counts a
+ * folio again that was taken off the LRU and put back: the agent compares with a walk
+ * of tmpfs and corrects (agent/memtrace/collect/shmem.py). Following the kernel's own
+ * counter through tracepoint mod_memcg_lruvec_state is exact at once, but it fires five
+ * times for every page of any file and doubles what memtrace costs.
  */
 #include "engine.h"
 #include "kernel.h"
 #include "ledger.h"
 #include "names.h"
-#include "shmem.h"
 #include "syscalls.h"
 
-CONFIG_U32(nr_shmem); /* enum node_stat_item NR_SHMEM on this kernel */
-
-#define NO_FILE_RUN 1 /* a run without a file still needs a non-zero mapping */
-
-MT_INLINE bool on_tmpfs(struct file *file)
+MT_INLINE bool is_shmem(struct folio *folio, struct inode **host)
 {
-	return file_magic(file) == TMPFS_MAGIC;
-}
+	struct address_space *mapping;
+	struct super_block *sb;
 
-/* The tmpfs file behind an open file, seen through overlayfs, or NULL. */
-MT_INLINE struct file *tmpfs_file(struct file *file)
-{
-	struct file *real;
-
-	if (on_tmpfs(file))
-		return file;
-	if (file_magic(file) != OVERLAYFS_MAGIC)
-		return 0;
-	real = overlay_real_file(file, 2);
-	if (on_tmpfs(real))
-		return real;
-	real = overlay_real_file(file, 1);
-	if (on_tmpfs(real))
-		return real;
-	real = overlay_real_file(file, 0);
-	return on_tmpfs(real) ? real : 0;
-}
-
-/* The inode the current call puts pages into, or NULL when only a fault could say. */
-MT_INLINE struct inode *destination(struct task_struct *task, long nr)
-{
-	struct file *file = 0;
-
-	if (KREAD(task, flags) & (PF_KTHREAD | PF_IO_WORKER))
-		return 0;
-	switch (kind_of_syscall(is_ia32(task) ? from_ia32(nr) : nr)) {
-	case MT_READ:
-	case MT_WRITE:
-	case MT_SENDFILE:
-	case MT_FALLOCATE: file = current_file(task, current_syscall_arg0(task)); break;
-	case MT_COPY_FILE_RANGE:
-	case MT_SPLICE: file = current_file(task, current_syscall_arg2(task)); break;
-	}
-	if (file)
-		file = tmpfs_file(file);
-	return file ? SREAD(file, f_inode) : 0;
+	if (!(folio_flags(folio) & (1ULL << KENUM(pageflags, PG_swapbacked))))
+		return false;
+	mapping = SREAD(folio, mapping);    /* a tagged pointer: not one to follow directly */
+	if (!mapping || (__u64)mapping & 3) /* anonymous */
+		return false;
+	*host = SREAD(mapping, host);
+	sb = SREAD(*host, i_sb);
+	return SREAD(sb, s_magic) == TMPFS_MAGIC;
 }
 
 MT_INLINE void identify(struct inode *inode, struct mt_ledger_key *key)
 {
 	struct super_block *sb = SREAD(inode, i_sb);
+	struct mt_file file;
 
 	key->device = SREAD(sb, s_dev);
 	key->inode = SREAD(inode, i_ino);
 	key->generation = SREAD(inode, i_generation);
-}
-
-MT_INLINE void name_inode(struct inode *inode, const struct mt_ledger_key *key)
-{
-	struct mt_file file = {.inode = key->inode,
-			       .device = key->device,
-			       .generation = key->generation};
-
+	file.inode = key->inode;
+	file.device = key->device;
+	file.generation = key->generation;
 	name_file(inode, &file, 0);
 }
 
+/* Another cgroup's task, or a kernel thread, only emptied the batch: who added is unknown. */
 MT_INLINE void blame(struct mt_slot *slot, struct task_struct *task, long nr)
 {
-	slot->fate = MT_SLOT_COUNTED;
+	slot->key.kind = MT_SHMEM;
 	slot->key.pad = 0;
+	slot->key.tgid = 0;
+	slot->key.start = 0;
+	slot->value.syscall = MT_NO_SYSCALL;
+	slot->value.compat = 0;
+	if (KREAD(task, flags) & PF_KTHREAD || task_memcg_id(task) != slot->key.cgroup)
+		return;
 	slot->key.tgid = KREAD(task, tgid);
 	slot->key.start = task_start(task);
-	slot->key.kind = MT_SHMEM;
 	note_syscall(&slot->value, task, nr);
 	name_task(task, slot->key.tgid, slot->key.start);
-}
-
-MT_INLINE void shmem_added(struct mem_cgroup *memcg, __u64 pages)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	long nr = current_syscall(task);
-	__u64 cause = ((__u64)(__u32)nr << 32) | (__u32)KREAD(task, pid);
-	struct inode *inode = destination(task, nr);
-	struct mt_ledger_key file = {};
-	struct mt_slot *slot = enter_slot(MT_SLOT_SHMEM_ADD);
-
-	if (!slot)
-		return;
-	if (inode)
-		identify(inode, &file);
-	if (slot->mapping != NO_FILE_RUN || slot->memcg != (__u64)memcg || slot->cause != cause ||
-	    slot->inode != file.inode || slot->generation != file.generation) {
-		flush_slot(slot, current_epoch());
-		slot->mapping = NO_FILE_RUN;
-		slot->memcg = (__u64)memcg;
-		slot->cause = cause;
-		slot->inode = file.inode;
-		slot->generation = file.generation;
-		slot->key = file;
-		slot->key.cgroup = memcg_id(memcg);
-		blame(slot, task, nr);
-		if (inode)
-			name_inode(inode, &slot->key);
-	}
-	slot->pages += pages;
-	leave_slot(slot);
-}
-
-MT_INLINE void shmem_removed(struct mem_cgroup *memcg, __u64 pages)
-{
-	struct mt_slot *slot = enter_slot(MT_SLOT_SHMEM_DELETE);
-	struct task_struct *task = bpf_get_current_task_btf();
-	__u32 zero = 0;
-	struct mt_shmem_hint *hint = MAP_GET(shmem_hint, &zero);
-	__u32 kind;
-
-	if (!slot)
-		return;
-	if (!hint) {
-		leave_slot(slot);
-		return;
-	}
-	kind = hint->reason_kind;
-	if (!kind) { /* swapped out, migrated: not told by a deletion */
-		kind = MT_REMOVED +
-		       (KREAD(task, flags) & PF_MEMALLOC ? MT_RECLAIM : MT_REASON_OTHER);
-		hint->inode = 0;
-		hint->device = 0;
-		hint->generation = 0;
-	}
-	hint->reason_kind = 0;
-	if (slot->mapping != NO_FILE_RUN || slot->memcg != (__u64)memcg || slot->cause != kind ||
-	    slot->inode != hint->inode || slot->generation != hint->generation) {
-		flush_slot(slot, current_epoch());
-		slot->mapping = NO_FILE_RUN;
-		slot->memcg = (__u64)memcg;
-		slot->cause = kind;
-		slot->inode = hint->inode;
-		slot->generation = hint->generation;
-		slot->fate = MT_SLOT_COUNTED;
-		slot->key.cgroup = memcg_id(memcg);
-		slot->key.inode = hint->inode;
-		slot->key.device = hint->device;
-		slot->key.generation = hint->generation;
-		slot->key.tgid = 0;
-		slot->key.start = 0;
-		slot->key.kind = kind;
-		slot->key.pad = 0;
-	}
-	slot->pages += pages;
-	leave_slot(slot);
-}
-
-PROBE(mod_memcg_lruvec_state)
-{
-	int change = (int)ARG(ctx, 2);
-	struct mem_cgroup *memcg;
-
-	if ((__u32)ARG(ctx, 1) != CFG(nr_shmem))
-		return 0;
-	memcg = (struct mem_cgroup *)ARG(ctx, 0);
-	if (change > 0)
-		shmem_added(memcg, change);
-	else
-		shmem_removed(memcg, -change);
-	return 0;
 }
 
 PROBE(mm_lru_insertion)
 {
 	struct folio *folio = (struct folio *)ARG(ctx, 0);
 	struct task_struct *task;
-	struct address_space *mapping;
-	struct super_block *sb;
 	struct mt_slot *slot;
 	struct inode *host;
 	__u64 cause;
 	long nr;
 
-	if (!(folio_flags(folio) & (1ULL << KENUM(pageflags, PG_swapbacked))))
-		return 0;
-	mapping = SREAD(folio, mapping);    /* a tagged pointer: not one to follow directly */
-	if (!mapping || (__u64)mapping & 3) /* anonymous */
-		return 0;
-	host = SREAD(mapping, host);
-	sb = SREAD(host, i_sb);
-	if (SREAD(sb, s_magic) != TMPFS_MAGIC)
+	if (!is_shmem(folio, &host))
 		return 0;
 	task = bpf_get_current_task_btf();
 	nr = current_syscall(task);
@@ -211,17 +79,19 @@ PROBE(mm_lru_insertion)
 	slot = enter_slot(MT_SLOT_SHMEM_ADD);
 	if (!slot)
 		return 0;
-	if (slot->mapping != (__u64)mapping || slot->memcg != KREAD(folio, memcg_data) ||
-	    slot->cause != cause || slot->inode != SREAD(host, i_ino)) {
+	if (slot->mapping != (__u64)host || slot->memcg != KREAD(folio, memcg_data) ||
+	    slot->cause != cause || slot->inode != SREAD(host, i_ino) ||
+	    slot->generation != SREAD(host, i_generation)) {
 		flush_slot(slot, current_epoch());
-		slot->mapping = (__u64)mapping;
+		slot->mapping = (__u64)host;
 		slot->memcg = KREAD(folio, memcg_data);
 		slot->cause = cause;
 		slot->inode = SREAD(host, i_ino);
-		identify(host, &slot->key);
+		slot->generation = SREAD(host, i_generation);
+		slot->fate = MT_SLOT_COUNTED;
 		slot->key.cgroup = owner_id(slot->memcg);
+		identify(host, &slot->key);
 		blame(slot, task, nr);
-		name_inode(host, &slot->key);
 	}
 	slot->pages += folio_pages(folio);
 	leave_slot(slot);

@@ -77,6 +77,17 @@ MT_INLINE __u64 owner_id(__u64 memcg_data)
 	return owner ? memcg_id((struct mem_cgroup *)owner) : 0;
 }
 
+/* Id of the memory cgroup a task's own pages are charged to. */
+MT_INLINE __u64 task_memcg_id(struct task_struct *task)
+{
+	struct css_set *set = SREAD(task, cgroups);
+	struct cgroup_subsys_state *css = 0;
+
+	bpf_probe_read_kernel(&css, sizeof(css),
+			      &set->subsys[KENUM(cgroup_subsys_id, memory_cgrp_id)]);
+	return css ? memcg_id((struct mem_cgroup *)css) : 0;
+}
+
 /* From a dentry's link in its inode's list back to the dentry. */
 #ifdef MEMTRACE_BCC
 #define MT_ALIAS_OFFSET __builtin_offsetof(struct dentry, d_u.d_alias)
@@ -97,14 +108,6 @@ MT_INLINE __u64 current_syscall_arg0(struct task_struct *task)
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 
 	return KREAD(regs, di);
-}
-
-/* Third argument: fd_out of copy_file_range() and splice(). */
-MT_INLINE __u64 current_syscall_arg2(struct task_struct *task)
-{
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-
-	return KREAD(regs, dx);
 }
 
 MT_INLINE __u32 task_start(struct task_struct *task)

@@ -18,13 +18,11 @@ enum mt_slot_index {
 	MT_SLOT_ADD,
 	MT_SLOT_DELETE,
 	MT_SLOT_SHMEM_ADD,
-	MT_SLOT_SHMEM_DELETE,
 	MT_SLOTS,
 };
 
 #define MT_SLOT_COUNTED 0
-#define MT_SLOT_IGNORED 1 /* counted elsewhere (shmem) */
-#define MT_SLOT_HUGETLB 2 /* not in memory.stat's cache */
+#define MT_SLOT_HUGETLB 1 /* not in memory.stat's cache */
 
 struct mt_slot {
 	__u32 busy;
@@ -130,7 +128,7 @@ MT_INLINE void flush_slot(struct mt_slot *slot, __u32 epoch)
 {
 	bool in_ledger = true;
 
-	if (slot->pages && slot->fate != MT_SLOT_IGNORED) {
+	if (slot->pages) {
 		if (!slot->key.cgroup) {
 			count_loss(MT_LOST_NO_CGROUP, slot->pages);
 		} else {

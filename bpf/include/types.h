@@ -149,6 +149,14 @@ struct signal_struct {
 	} live;
 };
 
+enum cgroup_subsys_id {
+	memory_cgrp_id,
+};
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[1];
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
@@ -158,11 +166,11 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct files_struct *files;
 	struct signal_struct *signal;
+	struct css_set *cgroups;
 	char comm[16];
 };
 
 struct pt_regs {
-	unsigned long dx;
 	unsigned long di;
 	unsigned long orig_ax;
 };

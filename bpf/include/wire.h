@@ -163,8 +163,12 @@ struct mt_file {
 #define MT_WALK_WANTED 1 /* only inodes in `wanted` */
 #define MT_WALK_NAMES 2	 /* emit a path event for each inode visited */
 #define MT_WALK_COUNT 4	 /* count resident pages into `baseline` */
+#define MT_WALK_NOW 8	 /* count into `resident` instead, for the caller to drain */
 
-/* Context of the walk program: one superblock a run. The lower half is the answer. */
+/*
+ * Context of the walk program: one superblock a run. The lower half is the answer.
+ * With neither NAMES nor COUNT it only says which superblock has this index.
+ */
 struct mt_walk {
 	__u32 fd; /* any open file: the way to the ring of superblocks */
 	__u32 flags;
@@ -177,7 +181,7 @@ struct mt_walk {
 	__u32 restarts;
 	__u32 torn; /* 1: the list kept changing under the walk; this superblock is incomplete */
 	__u32 device;
-	__u32 pad;
+	__u32 magic; /* s_magic of the file system */
 };
 
 #endif

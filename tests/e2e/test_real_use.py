@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.outcomes import unavailable
 
 BIG_BYTES = 1009 * PAGE + 77
 FILES = 5
+RENAMED_SECONDS = 15.0  # names of shown files are looked at again within about ten
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def done(memtrace: Memtrace, rooms: Rooms) -> dict[str, Done]:
         if not shutil.which(program):
             unavailable(f"{program} is not installed")
     outcomes = rooms.act_all(PROGRAMS)
+    time.sleep(RENAMED_SECONDS)
     quiet = rooms.settle(memtrace)
     return {
         name: Done(quiet, assert_exact(quiet, room.cgroup), results, comm)

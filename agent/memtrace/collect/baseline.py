@@ -22,7 +22,6 @@ from memtrace.kernel.session import Walked
 KEPT_FILES = 48
 """Largest baseline files of a cgroup held by name; the others stay in the kernel's map."""
 MAX_WANTED = 16000
-MAX_SUPERBLOCKS = 100_000
 
 Key = tuple[int, bytes]
 Progress = Callable[[int, int], None]
@@ -33,9 +32,11 @@ class Walker(Protocol):
     """The part of kernel.session.Session that a baseline needs."""
 
     def load_walker(self) -> None: ...
+    def superblocks(self) -> Iterator[tuple[int, Walked]]: ...
     def walk(self, index: int, flags: int) -> Walked: ...
     def want(self, files: list[bytes]) -> None: ...
     def baseline_rows(self) -> Iterator[tuple[memoryview, memoryview, int]]: ...
+    def resident_rows(self) -> Iterator[tuple[memoryview, memoryview, int]]: ...
     def baseline_row(self, cgroup: int, file: bytes) -> int: ...
     def forget_baseline_row(self, cgroup: int, file: bytes) -> None: ...
     def forget_baseline(self) -> None: ...
@@ -68,7 +69,7 @@ class Baseline:
 
     def note_touch(self, cgroup: int, file: bytes) -> None:
         """A ledger row changed; remembered only where it can unsettle a figure."""
-        if self._walking or (cgroup, file) in self._unsettled or file == wire.NO_FILE:
+        if self._walking or (cgroup, file) in self._unsettled:
             self._touched.add((cgroup, file))
 
     def known(self, cgroup: int, file: bytes) -> int:
@@ -96,15 +97,16 @@ class Baseline:
         if not self._unsettled or not (self._unsettled - self._touched):
             self._touched.clear()
             return
-        again = self._shmem_together(sorted(self._unsettled)[:MAX_WANTED])
+        again = sorted(self._unsettled)[:MAX_WANTED]
         self._gather()
         self._touched.clear()
-        for cgroup, file in again:
-            self._walker.forget_baseline_row(cgroup, file)
-        self._walk_files({file for _, file in again}, wire.WALK_COUNT)
+        self._walking = True
+        self._walk_files({file for _, file in again}, wire.WALK_COUNT | wire.WALK_NOW)
         self._gather()
+        self._walking = False
+        found = resident_now(self._walker)
         for cgroup, file in again:
-            self._resettle(cgroup, file)
+            self._resettle(cgroup, file, found.get((cgroup, file), 0))
         self._touched.clear()
         self._mark_unsettled()
 
@@ -115,18 +117,15 @@ class Baseline:
 
     def name(self, files: set[bytes]) -> None:
         """Have the paths of `files` told through the ring buffer. Raises BpfError."""
-        if self.taken and files:
-            self._walk_files(set(sorted(files)[:MAX_WANTED]), wire.WALK_NAMES)
+        self._walker.load_walker()
+        self._walk_files(set(sorted(files)[:MAX_WANTED]), wire.WALK_NAMES)
 
     # --- walking ---
 
     def _walk_all(self, progress: Progress | None) -> None:
-        self._devices, self.files, self.pages, self.incomplete = [], 0, 0, ""
-        for index in range(MAX_SUPERBLOCKS):
+        self.files, self.pages, self.incomplete = 0, 0, ""
+        for index, _ in self._walker.superblocks():
             walked = self._walker.walk(index, wire.WALK_COUNT)
-            if not walked.found:
-                break
-            self._devices.append(walked.device)
             self.files += walked.files
             self.pages += walked.pages
             if walked.torn:
@@ -141,10 +140,12 @@ class Baseline:
     def _walk_files(self, files: set[bytes], flags: int) -> None:
         """Walk only the file systems that hold `files`, and there only them."""
         self._walker.want(list(files))
-        devices = {wire.FILE.unpack(file)[1] for file in files}
-        block_devices = any(wire.FILE.unpack(file)[0] == 0 for file in files)
-        for index, device in enumerate(self._devices):
-            if device in devices or block_devices:
+        places = [wire.FILE.unpack(file) for file in files]
+        devices = {device for _, device, _ in places}
+        block_devices = any(inode == 0 for inode, _, _ in places)
+        for index, superblock in self._walker.superblocks():
+            is_bdev = superblock.magic == wire.BDEVFS_MAGIC
+            if superblock.device in devices or (is_bdev and block_devices):
                 self._walker.walk(index, flags | wire.WALK_WANTED)
 
     # --- merging ---
@@ -161,30 +162,18 @@ class Baseline:
         seen: set[Key] = set()
         largest: dict[int, list[tuple[int, bytes, int]]] = {}
         self._unsettled.clear()
-        for cgroup, file, pages, shmem in self._rows():
+        for cgroup, file, pages, shmem in decoded(self._walker.baseline_rows()):
             owner = older.get(cgroup)
             if owner is None:
                 continue
             self._merge_row(owner, cgroup, file, pages, shmem, seen, largest)
-            if file in moving or (shmem and (cgroup, wire.NO_FILE) in touched):
+            if file in moving:
                 self._unsettled.add((cgroup, file))
         for cgroup, ledger in older.items():
             self._hold_largest(ledger, largest.get(cgroup, []))
             self._merge_unwalked(ledger, cgroup, seen)
         self._unsettled |= {key for key in touched if key[0] in older}
         self._mark_unsettled()
-
-    def _rows(self) -> Iterator[tuple[int, bytes, int, int]]:
-        for keys, values, count in self._walker.baseline_rows():
-            key_bytes = keys[: count * wire.BASELINE_KEY.size]
-            value_bytes = values[: count * wire.BASELINE_VALUE.size]
-            pairs = zip(
-                wire.BASELINE_KEY.iter_unpack(key_bytes),
-                wire.BASELINE_VALUE.iter_unpack(value_bytes),
-                strict=True,
-            )
-            for (cgroup, file), (pages, _, shmem) in pairs:
-                yield cgroup, file, pages, shmem
 
     def _merge_row(
         self,
@@ -224,29 +213,18 @@ class Baseline:
                 entry.baseline = -entry.net
                 ledger.baseline = (ledger.baseline or 0) + entry.baseline
 
-    def _shmem_together(self, keys: list[Key]) -> list[Key]:
-        """Faults on shared memory name no file: with them all shmem of the cgroup is in doubt."""
-        doubtful = {cgroup for cgroup, file in keys if file == wire.NO_FILE}
-        together = set(keys)
-        for cgroup in doubtful:
-            for file, entry in self._tree.ledger(cgroup).files.items():
-                if entry.flags & FILE_SHMEM:
-                    together.add((cgroup, file))
-        return sorted(together)
-
-    def _resettle(self, cgroup: int, file: bytes) -> None:
+    def _resettle(self, cgroup: int, file: bytes, resident: int) -> None:
         node = self._tree.nodes.get(cgroup)
         if node is None:
             self._unsettled.discard((cgroup, file))
             return
         entry = node.ledger.files.get(file)
-        shmem = bool(entry and entry.flags & FILE_SHMEM)
-        if (cgroup, file) in self._touched or (shmem and (cgroup, wire.NO_FILE) in self._touched):
+        if (cgroup, file) in self._touched:
             self._unsettled.add((cgroup, file))
             return
         if entry is None:
             entry = node.ledger.files[file] = FilePages()
-        pages = self._walker.baseline_row(cgroup, file) - entry.net
+        pages = resident - entry.net
         node.ledger.baseline = (node.ledger.baseline or 0) + pages - entry.baseline
         node.ledger.changed = True
         entry.baseline = pages
@@ -256,3 +234,23 @@ class Baseline:
         doubtful = {cgroup for cgroup, _ in self._unsettled}
         for node in self._tree.nodes.values():
             node.ledger.unsettled = node.id in doubtful
+
+
+Chunks = Iterator[tuple[memoryview, memoryview, int]]
+
+
+def decoded(chunks: Chunks) -> Iterator[tuple[int, bytes, int, int]]:
+    """Rows of a walk: cgroup, file, pages, and 1 for tmpfs or shared memory."""
+    for keys, values, count in chunks:
+        pairs = zip(
+            wire.BASELINE_KEY.iter_unpack(keys[: count * wire.BASELINE_KEY.size]),
+            wire.BASELINE_VALUE.iter_unpack(values[: count * wire.BASELINE_VALUE.size]),
+            strict=True,
+        )
+        for (cgroup, file), (pages, _, shmem) in pairs:
+            yield cgroup, file, pages, shmem
+
+
+def resident_now(walker: Walker) -> dict[Key, int]:
+    """What a walk with WALK_NOW found: pages by cgroup and file."""
+    return {(cgroup, file): pages for cgroup, file, pages, _ in decoded(walker.resident_rows())}

@@ -15,8 +15,10 @@ from memtrace.collect import rows
 from memtrace.collect.baseline import Baseline, Progress
 from memtrace.collect.cgroups import RUNNING, CgroupTree, Node
 from memtrace.collect.events import CgroupChanged, PathSeen, TaskNamed, decode
-from memtrace.collect.ledger import CgroupLedger
+from memtrace.collect.ledger import FILE_SHMEM, CgroupLedger
 from memtrace.collect.names import Names
+from memtrace.collect.naming import NameCheck
+from memtrace.collect.shmem import ShmemCheck
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.identity import Resolver
@@ -35,8 +37,6 @@ from memtrace.samples import (
 REPAIR_SECONDS = 20.0
 CROWDED_ROWS = 16384
 """Rows in one gather from which on the ledgers (65,536 rows) are emptied more often."""
-NAMING_SECONDS = 10.0
-"""Least time between walks for the names of cached files nobody touched since the start."""
 MAX_ASKED = 65536
 LAG_SECONDS = 5.0
 """How long memory.stat may lag behind an event (seen: under 3 s): read it fully until then."""
@@ -60,8 +60,10 @@ class Collector:
         hierarchy: Hierarchy,
         features: dict[str, Feature],
         root: Path,
+        can_walk: bool,
     ) -> None:
         self._session = session
+        self._can_walk = can_walk
         self._hierarchy = hierarchy
         self._features = features
         self._page = os.sysconf("SC_PAGE_SIZE")
@@ -70,6 +72,7 @@ class Collector:
         self._reader = CgroupReader(hierarchy)
         self._tree = CgroupTree(hierarchy, self._released)
         self._baseline = Baseline(session, self._tree, self.gather)
+        self._shmem = ShmemCheck(session, self._tree, self._baseline, self.gather)
         self._times = BaselineTimes()
         self._made: dict[int, Ledger] = {}
         self._memory: dict[int, Memory | None] = {}
@@ -78,7 +81,7 @@ class Collector:
         self.crowded = False
         self._leaving: list[CgroupChanged] = []
         self._asked: set[bytes] = set()
-        self._naming_due = 0.0
+        self._naming = NameCheck()
         self._drain_events()
 
     def gather(self) -> None:
@@ -109,9 +112,12 @@ class Collector:
         self._housekeeping()
         self.gather()
         self._baseline.settle()
-        self._take_totals()
-        self._name_shown()
+        if self._can_walk:
+            self._shmem.check()
+        self._take_totals()  # after the last gather: totals are never behind the rows
         self._mark_active()
+        if self._can_walk:
+            self._name_shown()
         made = Sample(
             time=time.time(),
             monotonic=time.monotonic(),
@@ -146,7 +152,9 @@ class Collector:
                 if file not in ledger.files:
                     self._remember_walked(cgroup, file, ledger)
                 self._baseline.note_touch(cgroup, file)
-            ledger.row(file, process, kind, value)
+            entry = ledger.row(file, process, kind, value)
+            if entry.flags & FILE_SHMEM:
+                self._shmem.note_touch(cgroup, file)
 
     def _is_older(self, cgroup: int) -> bool:
         return not self._tree.nodes[cgroup].born
@@ -208,23 +216,37 @@ class Collector:
             self._made.clear()
 
     def _name_shown(self) -> None:
-        """Files of the baseline were never told: ask for the names of those about to be shown."""
-        if not self._baseline.taken or time.monotonic() < self._naming_due:
-            return
-        unnamed: set[bytes] = set()
+        """Ask for names that are missing or may have changed, of files about to be shown."""
         for node in self._tree.nodes.values():
-            if node.born or not node.ledger.changed:
-                continue
-            shown = (file for file in rows.top_files(node.ledger) if not self._names.knows(file))
-            unnamed.update(file for file in shown if file not in self._asked)
-        if not unnamed:
-            return
+            if node.ledger.changed:
+                shown = rows.top_files(node.ledger)
+                self._naming.unnamed(self._never_asked(shown))
+                self._naming.changed(rows.growing_files(node.ledger))
+        if self._naming.all_due():
+            everything = (rows.top_files(node.ledger) for node in self._tree.nodes.values())
+            self._naming.unnamed(file for shown in everything for file in shown)
+        due = self._naming.due()
+        if due:
+            self._ask_names(due)
+
+    def _never_asked(self, files: list[bytes]) -> list[bytes]:
+        """Files without a name, once each: those that are gone by now never get one."""
         if len(self._asked) > MAX_ASKED:
             self._asked.clear()
-        self._asked |= unnamed
-        self._baseline.name(unnamed)
+        new = [f for f in files if f not in self._asked and not self._names.knows(f)]
+        self._asked.update(new)
+        return new
+
+    def _ask_names(self, files: set[bytes]) -> None:
+        started = time.monotonic()
+        before = {file: self._names.path(file) for file in files}
+        self._baseline.name(files)
         self._drain_events()
-        self._naming_due = time.monotonic() + NAMING_SECONDS
+        self._naming.rest(time.monotonic() - started)
+        renamed = {file for file, path in before.items() if self._names.path(file) != path}
+        for node in self._tree.nodes.values():
+            if not renamed.isdisjoint(node.ledger.files):
+                node.ledger.changed = True
 
     def _cgroup(self, node: Node) -> CgroupSample:
         return CgroupSample(
@@ -246,7 +268,12 @@ class Collector:
     def _read_memory(self, node: Node) -> Memory | None:
         if node.state != RUNNING:
             return None
-        return self._reader.read(node.id, node.path, time.monotonic() < node.active_until)
+        whole = node.path == "/"
+        active = whole or time.monotonic() < node.active_until
+        memory = self._reader.read(node.id, node.path, active)
+        if whole and memory is not None:
+            self._shmem.note_figure(memory.shmem_bytes)
+        return memory
 
     def _mark_active(self) -> None:
         """A changed ledger moves the figures of its cgroup and of all above it."""

@@ -7,7 +7,9 @@ the rows' sum and the totals.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import nlargest
+from typing import TypeVar
 
 from memtrace.kernel import wire
 from memtrace.samples import KINDS, REASONS
@@ -17,12 +19,16 @@ REASON_COUNT = len(REASONS)
 METADATA = KINDS.index("metadata")
 SHMEM = KINDS.index("shmem")
 UNLINK = REASONS.index("unlink")
+REASON_OTHER = REASONS.index("other")
 
-MAX_ROWS = 8192
-"""Driver rows, and file rows, kept for one cgroup between two samples."""
-KEPT_ROWS = 4096
-"""How many of the largest stay when a cgroup exceeds MAX_ROWS."""
+MAX_ROWS = 1024
+"""Driver rows, and processes, kept for one cgroup between two samples."""
+MAX_FILES = 8192
+KEPT = 0.5
+"""The share of the largest that stays when a cgroup has more."""
 
+Key = TypeVar("Key")
+Row = TypeVar("Row")
 ProcessKey = bytes
 FileKey = bytes
 DriverKey = tuple[FileKey, ProcessKey, int]
@@ -73,6 +79,8 @@ class CgroupLedger:
         self.added = [0] * KIND_COUNT
         self.removed = [0] * REASON_COUNT
         self.overflow = 0
+        self.missed = 0  # shmem pages that no event told, found by a walk; part of `added`
+        self.overtold = 0  # shmem pages told twice, or removed untold; part of `removed`
         self.departed_added = [0] * KIND_COUNT
         self.departed_removed = [0] * REASON_COUNT
         self.departed_baseline: int | None = 0
@@ -105,9 +113,23 @@ class CgroupLedger:
             entry.flags |= FILE_METADATA
         elif kind == SHMEM:
             entry.flags |= FILE_SHMEM
-        self.processes[process] = self.processes.get(process, 0) + pages
+            process, told_before = self._adder(file, process)
+            pages += told_before
+        if process != wire.NO_PROCESS:
+            self.processes[process] = self.processes.get(process, 0) + pages
         self._drive((file, process, kind), pages, syscall, compat)
         return entry
+
+    def correct(self, file: FileKey, missing: int) -> None:
+        """Add shmem pages that were not told (or, negative, take away what is not there)."""
+        if missing > 0:
+            self.missed += missing
+            self.added[SHMEM] += missing
+            self.row(file, wire.NO_PROCESS, SHMEM, (missing, wire.NO_SYSCALL, 0))
+        else:
+            self.overtold -= missing
+            self.removed[REASON_OTHER] -= missing
+            self.row(file, wire.NO_PROCESS, wire.REMOVED + REASON_OTHER, (-missing, 0, 0))
 
     def _drive(self, key: DriverKey, pages: int, syscall: int, compat: int) -> None:
         driver = self.drivers.get(key)
@@ -120,11 +142,21 @@ class CgroupLedger:
         driver.syscall = syscall
         driver.compat = compat
 
+    def _adder(self, file: FileKey, process: ProcessKey) -> tuple[ProcessKey, int]:
+        """Who added to a shared file, and the pages of it that were nobody's until now."""
+        if process == wire.NO_PROCESS:
+            known = [(row.pages, key[1]) for key, row in self.drivers.items() if _adds(key, file)]
+            return (max(known)[1] if known else process), 0
+        unknown = self.drivers.pop((file, wire.NO_PROCESS, SHMEM), None)
+        return process, unknown.pages if unknown else 0
+
     def set_totals(self, total: tuple[int, ...]) -> None:
         """Take the kernel's cumulative totals (wire.TOTAL). They never go back."""
         added = list(total[:KIND_COUNT])
+        added[SHMEM] += self.missed
         start = wire.KIND_NUMBERS
         removed = list(total[start : start + REASON_COUNT])
+        removed[REASON_OTHER] += self.overtold
         if added != self.added or removed != self.removed:
             self.added, self.removed = added, removed
             self.overflow = total[start + wire.REASON_NUMBERS]
@@ -137,13 +169,13 @@ class CgroupLedger:
             driver.recent = 0
         self.fresh.clear()
         if len(self.drivers) > MAX_ROWS:
-            self.drivers = dict(nlargest(KEPT_ROWS, self.drivers.items(), key=_driver_weight))
+            self.drivers = _largest(self.drivers, _driver_weight)
         if len(self.processes) > MAX_ROWS:
-            self.processes = dict(nlargest(KEPT_ROWS, self.processes.items(), key=_second))
-        return self._cut_files() if len(self.files) > MAX_ROWS else []
+            self.processes = _largest(self.processes, _second)
+        return self._cut_files() if len(self.files) > MAX_FILES else []
 
     def _cut_files(self) -> list[FileKey]:
-        kept = dict(nlargest(KEPT_ROWS, self.files.items(), key=_file_weight))
+        kept = _largest(self.files, _file_weight)
         cut = [file for file in self.files if file not in kept]
         self.files = kept
         return cut
@@ -158,6 +190,14 @@ class CgroupLedger:
         known = [part for part in parts if part is not None]
         self.departed_baseline = sum(known) if len(known) == len(parts) else None
         self.changed = True
+
+
+def _largest(table: dict[Key, Row], weight: Callable[[tuple[Key, Row]], int]) -> dict[Key, Row]:
+    return dict(nlargest(int(len(table) * KEPT), table.items(), key=weight))
+
+
+def _adds(key: DriverKey, file: FileKey) -> bool:
+    return key[0] == file and key[2] == SHMEM and key[1] != wire.NO_PROCESS
 
 
 def _driver_weight(item: tuple[DriverKey, DriverPages]) -> int:

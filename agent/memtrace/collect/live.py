@@ -138,7 +138,7 @@ def open_live(root: Path = Path("/"), engine: str = "auto", baseline: bool = Tru
         features = dict(plan.features)
         if not baseline:
             features["baseline"] = Feature(False, "switched off by --no-baseline")
-        collector = Collector(session, hierarchy, features, root)
+        collector = Collector(session, hierarchy, features, root, plan.baseline)
     except BaseException:
         session.close()
         raise

@@ -46,6 +46,11 @@ def top_files(ledger: CgroupLedger) -> list[FileKey]:
     return [file for file, _ in _top_files(ledger)]
 
 
+def growing_files(ledger: CgroupLedger) -> set[FileKey]:
+    """The files behind the latest growth that a Sample will show."""
+    return {key[0] for key, row in _top_drivers(ledger) if row.recent}
+
+
 def _top_drivers(ledger: CgroupLedger) -> list[tuple[DriverKey, DriverPages]]:
     """The largest ever and the largest of this interval."""
     chosen = nlargest(ROWS, ledger.drivers.items(), key=lambda item: item[1].pages)
@@ -59,20 +64,14 @@ def _top_drivers(ledger: CgroupLedger) -> list[tuple[DriverKey, DriverPages]]:
 def _top_files(ledger: CgroupLedger) -> list[tuple[FileKey, FilePages]]:
     if len(ledger.files) <= ROWS:
         return list(ledger.files.items())
-    resident = nlargest(ROWS, ledger.files.items(), key=lambda item: item[1].resident)
-    unknown = ledger.files.get(wire.NO_FILE)
-    if unknown is not None and all(file != wire.NO_FILE for file, _ in resident):
-        resident.append((wire.NO_FILE, unknown))
-    return resident
+    return nlargest(ROWS, ledger.files.items(), key=lambda item: item[1].resident)
 
 
 def _top_processes(ledger: CgroupLedger) -> list[tuple[bytes, int]]:
     return nlargest(ROWS, ledger.processes.items(), key=lambda item: item[1])
 
 
-def _file_id(file: FileKey) -> FileId | None:
-    if file == wire.NO_FILE:
-        return None
+def _file_id(file: FileKey) -> FileId:
     inode, device, generation = wire.FILE.unpack(file)
     return FileId(device, inode, generation)
 

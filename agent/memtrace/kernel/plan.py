@@ -15,7 +15,6 @@ QUESTIONS = Questions(
     tracepoints=(
         "mm_filemap_add_to_page_cache",
         "mm_filemap_delete_from_page_cache",
-        "mod_memcg_lruvec_state",
         "mm_lru_insertion",
         "cgroup_mkdir",
         "cgroup_rmdir",
@@ -30,7 +29,7 @@ QUESTIONS = Questions(
         ("kernfs_node", "id"),
         ("mem_cgroup_per_node", "objcg"),
     ),
-    enums=(("node_stat_item", "NR_SHMEM"), ("pageflags", "PG_head")),
+    enums=(("pageflags", "PG_head"), ("cgroup_subsys_id", "memory_cgrp_id")),
     helpers=("loop", "get_current_task_btf", "task_pt_regs", "ringbuf_query"),
 )
 
@@ -41,10 +40,9 @@ PROCESS_EVENTS = ("sched_process_exec", "sched_process_exit")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to load. `shmem`: counter (exact), lru (approximate) or off."""
+    """What to load."""
 
-    shmem: str
-    nr_shmem: int
+    shmem: bool
     baseline: bool
     cgroup_events: bool
     process_events: bool
@@ -56,14 +54,14 @@ def make_plan(facts: KernelFacts) -> Plan:
     """Choose programs for a kernel. Never raises: what cannot be is in `blockers`."""
     blockers = _blockers(facts)
     if blockers:
-        return Plan("off", 0, False, False, False, _all_off(blockers[0]), blockers)
-    shmem = _shmem(facts)
+        return Plan(False, False, False, False, _all_off(blockers[0]), blockers)
+    shmem = _has(facts, "mm_lru_insertion")
     cgroup_events = _have(facts, CGROUP_EVENTS)
     process_events = _have(facts, PROCESS_EVENTS)
     baseline = bool(facts.has_helper("loop"))
     features = {
         "page_cache": Feature(True, "exact"),
-        "shmem": _SHMEM_FEATURES[shmem],
+        "shmem": _shmem_feature(shmem, baseline),
         "baseline": _baseline_feature(baseline),
         "cgroup_events": _events_feature(
             cgroup_events, "removed cgroups are noticed by a walk every 20 s only"
@@ -72,18 +70,7 @@ def make_plan(facts: KernelFacts) -> Plan:
             process_events, "a process that changes its name by exec keeps its first one"
         ),
     }
-    nr_shmem = facts.enum_value("node_stat_item", "NR_SHMEM") or 0
-    return Plan(shmem, nr_shmem, baseline, cgroup_events, process_events, features, ())
-
-
-_SHMEM_FEATURES = {
-    "counter": Feature(True, "exact: follows the kernel's NR_SHMEM"),
-    "lru": Feature(
-        True,
-        "approximate: this kernel does not trace the shmem counter; sums come from memory.stat",
-    ),
-    "off": Feature(False, "no tracepoint tells when tmpfs or shared memory grows"),
-}
+    return Plan(shmem, baseline, cgroup_events, process_events, features, ())
 
 
 def _blockers(facts: KernelFacts) -> tuple[str, ...]:
@@ -121,11 +108,12 @@ def _have(facts: KernelFacts, tracepoints: tuple[str, ...]) -> bool:
     return all(_has(facts, name) for name in tracepoints)
 
 
-def _shmem(facts: KernelFacts) -> str:
-    counted = _has(facts, "mod_memcg_lruvec_state")
-    if counted and facts.enum_value("node_stat_item", "NR_SHMEM") is not None:
-        return "counter"
-    return "lru" if _has(facts, "mm_lru_insertion") else "off"
+def _shmem_feature(traced: bool, walked: bool) -> Feature:
+    if not traced:
+        return Feature(False, "no tracepoint tells when tmpfs or shared memory grows")
+    if not walked:
+        return Feature(True, "approximate: up to 31 pages per CPU late; no walk to correct it")
+    return Feature(True, "exact once quiet: followed on the LRU, corrected by a walk of tmpfs")
 
 
 def _baseline_feature(available: bool) -> Feature:

@@ -28,6 +28,7 @@ _NAME_MAPS = ("named_files", "named_tasks", "path_scratch")
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 _ZERO = struct.pack("<I", 0)
 _FLUSH_TRIES = 1000
+MAX_SUPERBLOCKS = 100_000
 
 
 class Walked(NamedTuple):
@@ -41,6 +42,7 @@ class Walked(NamedTuple):
     restarts: int
     torn: bool
     device: int
+    magic: int
 
 
 class Session:
@@ -93,13 +95,8 @@ class Session:
         return [int.from_bytes(value or b"", "little") for value in found]
 
     def recursion_misses(self) -> int:
-        """Events the kernel skipped because a program was already running on that CPU.
-
-        Without shmem's: its tracepoint also fires in interrupts, for counters other than
-        NR_SHMEM, and those are what is skipped.
-        """
-        counted = (opened for opened in self._objects if opened.name != "shmem")
-        return sum(opened.recursion_misses() or 0 for opened in counted)
+        """Events the kernel skipped because a program was already running on that CPU."""
+        return sum(opened.recursion_misses() or 0 for opened in self._objects)
 
     def drain_events(self, callback: Callable[[memoryview], None]) -> int:
         """Hand every waiting event to `callback`; return how many."""
@@ -120,15 +117,22 @@ class Session:
         if self._walker is None:
             self._walker = self._object("baseline", share=_EVENT_MAPS + _NAME_MAPS)
 
+    def superblocks(self) -> Iterator[tuple[int, Walked]]:
+        """Every superblock's index, device and magic; nothing of it is walked."""
+        for index in range(MAX_SUPERBLOCKS):
+            answer = self.walk(index, 0)
+            if not answer.found:
+                return
+            yield index, answer
+
     def walk(self, index: int, flags: int) -> Walked:
         """Walk superblock number `index`; `found` is False past the last one."""
         walker = self._loaded_walker()
         context = bytearray(wire.WALK.pack(self._anchor, flags, index, 0, *[0] * 8))
         walker.run("walk", context)
-        _, _, _, found, inodes, files, pages, full, restarts, torn, device, _ = wire.WALK.unpack(
-            context
-        )
-        return Walked(bool(found), inodes, files, pages, full, restarts, bool(torn), device)
+        _, _, _, found, *answer = wire.WALK.unpack(context)
+        inodes, files, pages, full, restarts, torn, device, magic = answer
+        return Walked(bool(found), inodes, files, pages, full, restarts, bool(torn), device, magic)
 
     def want(self, files: list[bytes]) -> None:
         """Make `files` (wire.FILE each) the whole set a filtered walk looks at."""
@@ -141,6 +145,10 @@ class Session:
     def baseline_rows(self) -> Iterator[tuple[memoryview, memoryview, int]]:
         """Every row of the last walks: keys BASELINE_KEY, values BASELINE_VALUE."""
         return self._loaded_walker().map("baseline").items()
+
+    def resident_rows(self) -> Iterator[tuple[memoryview, memoryview, int]]:
+        """Every row of the last walks with WALK_NOW, once: keys and values as in the baseline."""
+        return self._loaded_walker().map("resident").drain()
 
     def baseline_row(self, cgroup: int, file: bytes) -> int:
         """Pages of one file charged to one cgroup when it was walked; 0 when there were none."""
@@ -182,9 +190,7 @@ class Session:
         self.close()
 
     def _load(self, plan: Plan, memory_hierarchy: int) -> None:
-        page_cache = self._object(
-            "page_cache", rodata={"cfg_shmem_elsewhere": _u32(plan.shmem == "counter")}
-        )
+        page_cache = self._object("page_cache")
         self._ring = RingBuffer(page_cache.map("events"))
         self._losses = page_cache.map("losses")
         self._control = page_cache.map("control")
@@ -192,7 +198,9 @@ class Session:
         self._totals = page_cache.map("totals")
         self._named_files = page_cache.map("named_files")
         self._flush = page_cache.program("flush")
-        self._load_shmem(plan)
+        if plan.shmem:
+            shared = (*_EVENT_MAPS, *_LEDGER_MAPS, *_NAME_MAPS)
+            self._attach_all(self._object("shmem", share=shared))
         if plan.cgroup_events:
             rodata = {"cfg_memory_hierarchy": _u32(memory_hierarchy)}
             self._attach_all(self._object("cgroups", rodata, share=_EVENT_MAPS))
@@ -201,34 +209,16 @@ class Session:
         page_cache.attach("on_mm_filemap_delete_from_page_cache")
         page_cache.attach("on_mm_filemap_add_to_page_cache")
 
-    def _load_shmem(self, plan: Plan) -> None:
-        """Before the page-cache programs are attached: they rely on it for shmem."""
-        if plan.shmem == "off":
-            return
-        wanted, other = "on_mod_memcg_lruvec_state", "on_mm_lru_insertion"
-        if plan.shmem == "lru":
-            wanted, other = other, wanted
-        shmem = self._object(
-            "shmem",
-            rodata={"cfg_nr_shmem": _u32(plan.nr_shmem)},
-            share=(*_EVENT_MAPS, *_LEDGER_MAPS, *_NAME_MAPS, "shmem_hint"),
-            without=other,
-        )
-        shmem.attach(wanted)
-
     def _object(
         self,
         name: str,
         rodata: dict[str, bytes] | None = None,
         share: tuple[str, ...] = (),
-        without: str | None = None,
     ) -> BpfObject:
         opened = BpfObject.open(OBJECTS / f"{name}.bpf.o", name, rodata)
         self._objects.append(opened)
         for shared in share:
             opened.reuse_map(shared, self._objects[0].map(shared))
-        if without:
-            opened.autoload(without, False)
         opened.load()
         return opened
 

@@ -49,9 +49,12 @@ PATH_TRUNCATED = 1
 PATH_NONE = 2
 PATH_PSEUDO = 4
 
-WALK_WANTED, WALK_NAMES, WALK_COUNT = 1, 2, 4
+WALK_WANTED, WALK_NAMES, WALK_COUNT, WALK_NOW = 1, 2, 4, 8
 WALK = Struct("<4I4Q4I")
-"""fd, flags, index, found, inodes, files, pages, full, restarts, torn, device, pad."""
+"""fd, flags, index, found, inodes, files, pages, full, restarts, torn, device, magic."""
 
-NO_FILE = bytes(FILE.size)
-"""The file of pages whose file the kernel does not tell: faults on shared memory."""
+NO_PROCESS = bytes(PROCESS.size)
+"""Whoever added these pages is not known: another task emptied the CPU's batch of folios."""
+NO_SYSCALL = -2
+TMPFS_MAGIC = 0x01021994
+BDEVFS_MAGIC = 0x62646576

@@ -1,0 +1,62 @@
+"""Keeps the names of shown files true: files of the baseline, and files renamed since.
+
+A path is told at first sight, and much is written under a temporary name and renamed
+when it is complete. So files shown are asked for again by a walk: soon after their
+last event, and all of them once a minute. Decides when and which; asks nobody itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+QUIET_SECONDS = 2.0
+"""How long after its last event a file's name is looked at again."""
+EVERY_SECONDS = 60.0
+LEAST_PAUSE = 3.0
+REST = 400.0
+"""Least pause after a walk, as a multiple of its duration: 0.25 % of a CPU."""
+
+File = bytes
+
+
+class NameCheck:
+    """Which names to ask for again. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[File, float] = {}
+        self._rested_at = 0.0
+        self._all_at = time.monotonic() + EVERY_SECONDS
+
+    def unnamed(self, files: Iterable[File]) -> None:
+        """Files without a name: to be asked for at the next opportunity."""
+        for file in files:
+            self._waiting.setdefault(file, 0.0)
+
+    def changed(self, files: Iterable[File]) -> None:
+        """Files with an event just now: they may be about to be renamed."""
+        now = time.monotonic()
+        for file in files:
+            self._waiting[file] = now
+
+    def all_due(self) -> bool:
+        """Whether it is time to ask for every shown file's name again."""
+        now = time.monotonic()
+        if now < self._all_at:
+            return False
+        self._all_at = now + EVERY_SECONDS
+        return True
+
+    def due(self) -> set[File]:
+        """The files to ask for now; none while resting. They are not waiting any more."""
+        now = time.monotonic()
+        if now < self._rested_at:
+            return set()
+        found = {file for file, since in self._waiting.items() if now - since >= QUIET_SECONDS}
+        for file in found:
+            del self._waiting[file]
+        return found
+
+    def rest(self, cost: float) -> None:
+        """A walk took `cost` seconds."""
+        self._rested_at = time.monotonic() + max(LEAST_PAUSE, REST * cost)
