@@ -243,9 +243,7 @@ static __always_inline void visit_inode(struct mt_walk_state *s, struct inode *i
 	struct mt_file file;
 
 	s->answer.inodes++;
-	if (BPF_CORE_READ(mapping, host) != inode)
-		return;
-	if (!BPF_CORE_READ(mapping, nrpages) && !(s->answer.flags & MT_WALK_WANTED))
+	if (!BPF_CORE_READ(mapping, nrpages) || BPF_CORE_READ(mapping, host) != inode)
 		return;
 	identify_inode(s, inode);
 	file = s->file;
@@ -253,7 +251,7 @@ static __always_inline void visit_inode(struct mt_walk_state *s, struct inode *i
 		return;
 	s->answer.files++;
 	if ((s->answer.flags & MT_WALK_NAMES) && file.inode)
-		send_path(inode, &file, 0);
+		send_path(inode, &file, 2);
 	if (s->answer.flags & MT_WALK_COUNT)
 		count_pages(s, mapping);
 }

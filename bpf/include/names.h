@@ -26,7 +26,8 @@ struct mt_path_scratch {
 
 MT_LRU(named_files, struct mt_file, __u32, 65536);
 MT_LRU(named_tasks, struct mt_task_id, __u32, 8192);
-MT_PERCPU(path_scratch, struct mt_path_scratch, 2);
+/* By user, who may interrupt each other on a preemptible kernel: adds, deletes, the walk. */
+MT_PERCPU(path_scratch, struct mt_path_scratch, 3);
 
 /* Appends names from the inode's first dentry up to the root, leaf first. */
 MT_INLINE void walk_path(struct inode *inode, struct mt_path_event *event)

@@ -101,11 +101,11 @@ class Baseline:
         self._gather()
         self._touched.clear()
         self._walking = True
-        self._walk_files({file for _, file in again}, wire.WALK_COUNT | wire.WALK_NOW)
+        whole = self._walk_files({file for _, file in again}, wire.WALK_COUNT | wire.WALK_NOW)
         self._gather()
         self._walking = False
         found = resident_now(self._walker)
-        for cgroup, file in again:
+        for cgroup, file in again if whole else ():
             self._resettle(cgroup, file, found.get((cgroup, file), 0))
         self._touched.clear()
         self._mark_unsettled()
@@ -124,6 +124,7 @@ class Baseline:
 
     def _walk_all(self, progress: Progress | None) -> None:
         self.files, self.pages, self.incomplete = 0, 0, ""
+        before = self.mounted()
         for index, _ in self._walker.superblocks():
             walked = self._walker.walk(index, wire.WALK_COUNT)
             self.files += walked.files
@@ -134,19 +135,29 @@ class Baseline:
                 self.incomplete = "more cached files than the walk has room for"
             if progress:
                 progress(index + 1, self.pages)
+        if before != self.mounted():
+            self.incomplete = "file systems were mounted or unmounted under the walk"
         if progress:
             progress(0, 0)
 
-    def _walk_files(self, files: set[bytes], flags: int) -> None:
+    def _walk_files(self, files: set[bytes], flags: int) -> bool:
         """Walk only the file systems that hold `files`, and there only them."""
         self._walker.want(list(files))
         places = [wire.FILE.unpack(file) for file in files]
         devices = {device for _, device, _ in places}
         block_devices = any(inode == 0 for inode, _, _ in places)
+        before = self.mounted()
+        whole = True
         for index, superblock in self._walker.superblocks():
             is_bdev = superblock.magic == wire.BDEVFS_MAGIC
             if superblock.device in devices or (is_bdev and block_devices):
-                self._walker.walk(index, flags | wire.WALK_WANTED)
+                walked = self._walker.walk(index, flags | wire.WALK_WANTED)
+                whole = whole and not walked.torn and not walked.full
+        return whole and before == self.mounted()
+
+    def mounted(self) -> list[int]:
+        """The devices of all superblocks: walked by number, they must not move meanwhile."""
+        return [superblock.device for _, superblock in self._walker.superblocks()]
 
     # --- merging ---
 
@@ -166,12 +177,15 @@ class Baseline:
             owner = older.get(cgroup)
             if owner is None:
                 continue
-            self._merge_row(owner, cgroup, file, pages, shmem, seen, largest)
             if file in moving:
                 self._unsettled.add((cgroup, file))
+                owner.files.setdefault(file, FilePages())
+            self._merge_row(owner, cgroup, file, pages, shmem, seen, largest)
         for cgroup, ledger in older.items():
             self._hold_largest(ledger, largest.get(cgroup, []))
             self._merge_unwalked(ledger, cgroup, seen)
+            ledger.baseline = (ledger.baseline or 0) - ledger.net
+            ledger.cut_shmem = 0
         self._unsettled |= {key for key in touched if key[0] in older}
         self._mark_unsettled()
 
@@ -190,7 +204,6 @@ class Baseline:
             seen.add((cgroup, file))
             entry.baseline = pages - entry.net
             entry.flags |= FILE_SHMEM if shmem else 0
-            pages = entry.baseline
         else:
             heap = largest.setdefault(cgroup, [])
             item = (pages, file, shmem)
@@ -211,7 +224,6 @@ class Baseline:
         for file, entry in ledger.files.items():
             if entry.net and (cgroup, file) not in seen:
                 entry.baseline = -entry.net
-                ledger.baseline = (ledger.baseline or 0) + entry.baseline
 
     def _resettle(self, cgroup: int, file: bytes, resident: int) -> None:
         node = self._tree.nodes.get(cgroup)
@@ -231,9 +243,12 @@ class Baseline:
         self._unsettled.discard((cgroup, file))
 
     def _mark_unsettled(self) -> None:
-        doubtful = {cgroup for cgroup, _ in self._unsettled}
+        doubtful: dict[int, set[bytes]] = {}
+        for cgroup, file in self._unsettled:
+            doubtful.setdefault(cgroup, set()).add(file)
         for node in self._tree.nodes.values():
             node.ledger.unsettled = node.id in doubtful
+            node.ledger.spared = frozenset(doubtful.get(node.id, ()))
 
 
 Chunks = Iterator[tuple[memoryview, memoryview, int]]

@@ -28,6 +28,7 @@ class Node:
     path: str
     born: bool
     state: str = RUNNING
+    empty_before: bool = False  # at the repair before
     active_until: float = 0.0  # monotonic seconds: its figures may still be moving
     ledger: CgroupLedger = field(default_factory=CgroupLedger)
 
@@ -47,13 +48,15 @@ class CgroupTree:
         """Follow one event. Repeated and late events do no harm."""
         if event.change == wire.EVENT_MKDIR:
             node = self.nodes.get(event.id)
-            if node is None:
+            if node is None or not node.path:
                 self._add(event.id, event.parent, event.path, born=True)
             else:  # seen by the walk first, but made while the programs were attached
                 self._set_born(node)
         elif event.change == wire.EVENT_RMDIR:
             self._remove(event)
         else:
+            if event.id in self.nodes:
+                self.nodes[event.id].ledger.end()
             self._release(event.id)
 
     def repair(self) -> None:
@@ -61,13 +64,18 @@ class CgroupTree:
         seen = set()
         for entry in walk(self._hierarchy):
             seen.add(entry.id)
-            if entry.id not in self.nodes:
+            known = self.nodes.get(entry.id)
+            if known is None or not known.path:
                 self._add(entry.id, entry.parent_id, entry.path, born=True)
+            elif known.state == REMOVED:  # a walk that failed halfway took it for gone
+                known.state = RUNNING
         for node in list(self.nodes.values()):
             if node.state == RUNNING and node.id not in seen:
                 node.state = REMOVED
             elif node.state == REMOVED and _is_empty(node.ledger):
-                self._release(node.id)
+                if node.empty_before:  # figures from after its removal
+                    self._release(node.id)
+                node.empty_before = True
         self._bound_removed()
 
     def ledger(self, cgroup: int) -> CgroupLedger:
@@ -76,7 +84,6 @@ class CgroupTree:
         if node is None:
             node = self._add(cgroup, None, "", born=False)
             node.state = REMOVED
-            node.ledger.baseline = self.unwalked_baseline
         return node.ledger
 
     def in_order(self) -> list[Node]:
@@ -91,6 +98,7 @@ class CgroupTree:
                 self._set_born(waiting)
             return waiting
         node = self.nodes[cgroup] = Node(cgroup, parent, path, False)
+        node.ledger.baseline = self.unwalked_baseline
         if born:
             self._set_born(node)
         return node

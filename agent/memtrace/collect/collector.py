@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,8 @@ REPAIR_SECONDS = 20.0
 CROWDED_ROWS = 16384
 """Rows in one gather from which on the ledgers (65,536 rows) are emptied more often."""
 MAX_ASKED = 65536
+NAMES_PER_WALK = 2000
+"""As many as fit into the ring buffer with room to spare for events."""
 LAG_SECONDS = 5.0
 """How long memory.stat may lag behind an event (seen: under 3 s): read it fully until then."""
 
@@ -67,7 +70,7 @@ class Collector:
         self._hierarchy = hierarchy
         self._features = features
         self._page = os.sysconf("SC_PAGE_SIZE")
-        self._names = Names(root, session.forget_file)
+        self._names = Names(root, self._forget_name)
         self._resolver = Resolver(root)
         self._reader = CgroupReader(hierarchy)
         self._tree = CgroupTree(hierarchy, self._released)
@@ -82,6 +85,7 @@ class Collector:
         self._leaving: list[CgroupChanged] = []
         self._asked: set[bytes] = set()
         self._naming = NameCheck()
+        self._renamed: set[bytes] = set()  # processes, by exec
         self._drain_events()
 
     def gather(self) -> None:
@@ -93,6 +97,8 @@ class Collector:
             count += rows_read
             self._add_rows(keys, values, rows_read)
         self.crowded = count > CROWDED_ROWS
+        if self.crowded:
+            self._cut_tables()
         for event in complete:
             self._release(event)
         self._drain_events()
@@ -116,6 +122,7 @@ class Collector:
             self._shmem.check()
         self._take_totals()  # after the last gather: totals are never behind the rows
         self._mark_active()
+        self._rename_processes()
         if self._can_walk:
             self._name_shown()
         made = Sample(
@@ -153,7 +160,7 @@ class Collector:
                     self._remember_walked(cgroup, file, ledger)
                 self._baseline.note_touch(cgroup, file)
             entry = ledger.row(file, process, kind, value)
-            if entry.flags & FILE_SHMEM:
+            if entry.flags & FILE_SHMEM or self._shmem.is_shmem(file):
                 self._shmem.note_touch(cgroup, file)
 
     def _is_older(self, cgroup: int) -> bool:
@@ -164,6 +171,10 @@ class Collector:
         pages = self._baseline.known(cgroup, file)
         if pages:
             ledger.hold(file, pages)
+
+    def _forget_name(self, file: bytes) -> None:
+        self._asked.discard(file)
+        self._session.forget_file(file)
 
     def _take_totals(self) -> None:
         for keys, values, count in self._session.totals():
@@ -180,7 +191,8 @@ class Collector:
         if isinstance(event, PathSeen):
             self._names.learn_file(event)
         elif isinstance(event, TaskNamed):
-            self._names.learn_process(event.process, event.comm)
+            if self._names.learn_process(event.process, event.comm):
+                self._renamed.add(event.process)
         elif isinstance(event, CgroupChanged):
             self._on_cgroup(event)
 
@@ -213,7 +225,16 @@ class Collector:
         self._repaired = time.monotonic()
         self._tree.repair()
         if self._names.refresh():
-            self._made.clear()
+            for node in self._tree.nodes.values():
+                node.ledger.rename()
+
+    def _rename_processes(self) -> None:
+        if not self._renamed:
+            return
+        for node in self._tree.nodes.values():
+            if not self._renamed.isdisjoint(node.ledger.processes):
+                node.ledger.rename()
+        self._renamed.clear()
 
     def _name_shown(self) -> None:
         """Ask for names that are missing or may have changed, of files about to be shown."""
@@ -240,13 +261,14 @@ class Collector:
     def _ask_names(self, files: set[bytes]) -> None:
         started = time.monotonic()
         before = {file: self._names.path(file) for file in files}
-        self._baseline.name(files)
-        self._drain_events()
+        for chunk in _chunks(sorted(files), NAMES_PER_WALK):
+            self._baseline.name(chunk)
+            self._drain_events()
         self._naming.rest(time.monotonic() - started)
         renamed = {file for file, path in before.items() if self._names.path(file) != path}
         for node in self._tree.nodes.values():
             if not renamed.isdisjoint(node.ledger.files):
-                node.ledger.changed = True
+                node.ledger.rename()
 
     def _cgroup(self, node: Node) -> CgroupSample:
         return CgroupSample(
@@ -292,7 +314,7 @@ class Collector:
         return Lost(
             ring=losses[wire.LOSS_RING],
             map_full=pages * self._page,
-            recursion=self._session.recursion_misses(),
+            recursion=self._session.recursion_misses() + self._session.unflushed,
             names=losses[wire.LOSS_NAMES],
         )
 
@@ -312,5 +334,16 @@ class Collector:
 
     def _end_interval(self) -> None:
         for node in self._tree.nodes.values():
-            for file in node.ledger.settle_interval():
+            node.ledger.settle_interval()
+        self._cut_tables()
+
+    def _cut_tables(self) -> None:
+        """Keep every table within its bound, also when much comes between two samples."""
+        for node in self._tree.nodes.values():
+            for file in node.ledger.cut():
                 self._baseline.forget(node.id, file)
+
+
+def _chunks(files: list[bytes], size: int) -> Iterator[set[bytes]]:
+    for start in range(0, len(files), size):
+        yield set(files[start : start + size])

@@ -12,7 +12,7 @@ from heapq import nlargest
 from typing import TypeVar
 
 from memtrace.kernel import wire
-from memtrace.samples import KINDS, REASONS
+from memtrace.samples import KINDS, REASONS, DriverRow, FileRow
 
 KIND_COUNT = len(KINDS)
 REASON_COUNT = len(REASONS)
@@ -37,13 +37,14 @@ DriverKey = tuple[FileKey, ProcessKey, int]
 class FilePages:
     """One file's pages in one cgroup: resident = baseline + added - removed."""
 
-    __slots__ = ("added", "baseline", "flags", "removed")
+    __slots__ = ("added", "baseline", "flags", "made", "removed")
 
     def __init__(self) -> None:
         self.baseline = 0
         self.added = 0
         self.removed = 0
         self.flags = 0
+        self.made: FileRow | None = None  # the row last shown, while it is still right
 
     @property
     def net(self) -> int:
@@ -60,13 +61,14 @@ FILE_METADATA, FILE_SHMEM, FILE_UNLINKED = 1, 2, 4
 class DriverPages:
     """One ledger row: pages so far, pages since the last sample, the latest system call."""
 
-    __slots__ = ("compat", "pages", "recent", "syscall")
+    __slots__ = ("compat", "made", "pages", "recent", "syscall")
 
     def __init__(self, syscall: int, compat: int) -> None:
         self.pages = 0
         self.recent = 0
         self.syscall = syscall
         self.compat = compat
+        self.made: DriverRow | None = None  # the row last shown, while it is still right
 
 
 class CgroupLedger:
@@ -86,6 +88,10 @@ class CgroupLedger:
         self.departed_baseline: int | None = 0
         self.baseline: int | None = None
         self.unsettled = False
+        self.net = 0  # of all rows so far, kept or cut
+        self.cut_shmem = 0  # resident pages of shmem files that were cut
+        self.spared: frozenset[FileKey] = frozenset()
+        self.adders: dict[FileKey, ProcessKey] = {}
         self.fresh: list[DriverPages] = []  # rows with `recent` pages
         self.changed = True
 
@@ -105,16 +111,17 @@ class CgroupLedger:
         self.changed = True
         if kind >= wire.REMOVED:
             entry.removed += pages
+            self.net -= pages
             if kind - wire.REMOVED == UNLINK:
                 entry.flags |= FILE_UNLINKED
             return entry
         entry.added += pages
+        self.net += pages
         if kind == METADATA:
             entry.flags |= FILE_METADATA
         elif kind == SHMEM:
             entry.flags |= FILE_SHMEM
-            process, told_before = self._adder(file, process)
-            pages += told_before
+            process = self._adder(file, process)
         if process != wire.NO_PROCESS:
             self.processes[process] = self.processes.get(process, 0) + pages
         self._drive((file, process, kind), pages, syscall, compat)
@@ -142,13 +149,21 @@ class CgroupLedger:
         driver.syscall = syscall
         driver.compat = compat
 
-    def _adder(self, file: FileKey, process: ProcessKey) -> tuple[ProcessKey, int]:
-        """Who added to a shared file, and the pages of it that were nobody's until now."""
+    def _adder(self, file: FileKey, process: ProcessKey) -> ProcessKey:
+        """Who adds to a shared file; what was nobody's until now becomes its first adder's."""
         if process == wire.NO_PROCESS:
-            known = [(row.pages, key[1]) for key, row in self.drivers.items() if _adds(key, file)]
-            return (max(known)[1] if known else process), 0
+            return self.adders.get(file, process)
+        self.adders[file] = process
         unknown = self.drivers.pop((file, wire.NO_PROCESS, SHMEM), None)
-        return process, unknown.pages if unknown else 0
+        if unknown is not None:
+            self.processes[process] = self.processes.get(process, 0) + unknown.pages
+            kept = self.drivers.get((file, process, SHMEM))
+            if kept is None:
+                self.drivers[file, process, SHMEM] = unknown
+            else:
+                kept.pages += unknown.pages
+                kept.recent += unknown.recent
+        return process
 
     def set_totals(self, total: tuple[int, ...]) -> None:
         """Take the kernel's cumulative totals (wire.TOTAL). They never go back."""
@@ -162,23 +177,48 @@ class CgroupLedger:
             self.overflow = total[start + wire.REASON_NUMBERS]
             self.changed = True
 
-    def settle_interval(self) -> list[FileKey]:
-        """After a sample: nothing is recent, what grew too large is cut. Returns the files cut."""
+    def rename(self) -> None:
+        """A name in the rows changed: make them anew."""
+        self.changed = True
+        for driver in self.drivers.values():
+            driver.made = None
+        for file in self.files.values():
+            file.made = None
+
+    def settle_interval(self) -> None:
+        """After a sample: nothing is recent any more."""
         self.changed = bool(self.fresh)
         for driver in self.fresh:
             driver.recent = 0
         self.fresh.clear()
+
+    def cut(self) -> list[FileKey]:
+        """Cut the tables that grew too large; returns the files that are not known any more."""
         if len(self.drivers) > MAX_ROWS:
-            self.drivers = _largest(self.drivers, _driver_weight)
+            self.drivers = _largest(self.drivers, MAX_ROWS, _driver_weight)
         if len(self.processes) > MAX_ROWS:
-            self.processes = _largest(self.processes, _second)
+            self.processes = _largest(self.processes, MAX_ROWS, _second)
         return self._cut_files() if len(self.files) > MAX_FILES else []
 
     def _cut_files(self) -> list[FileKey]:
-        kept = _largest(self.files, _file_weight)
+        kept = _largest(self.files, MAX_FILES, _file_weight)
+        kept.update((file, self.files[file]) for file in self.spared if file in self.files)
         cut = [file for file in self.files if file not in kept]
+        for file in cut:
+            self.adders.pop(file, None)
+            if self.files[file].flags & FILE_SHMEM:
+                self.cut_shmem += self.files[file].resident
         self.files = kept
         return cut
+
+    def end(self) -> None:
+        """Released: nothing is left, whatever was told or not yet settled."""
+        told = sum(self.removed) - sum(self.added)
+        if self.baseline is None or self.unsettled:
+            self.baseline = told
+        missing = told - self.baseline
+        self.added[SHMEM] += max(missing, 0)
+        self.removed[REASON_OTHER] += max(-missing, 0)
 
     def depart(self, child: CgroupLedger) -> None:
         """Take over the totals of a released child: parents count what is gone, too."""
@@ -192,12 +232,10 @@ class CgroupLedger:
         self.changed = True
 
 
-def _largest(table: dict[Key, Row], weight: Callable[[tuple[Key, Row]], int]) -> dict[Key, Row]:
-    return dict(nlargest(int(len(table) * KEPT), table.items(), key=weight))
-
-
-def _adds(key: DriverKey, file: FileKey) -> bool:
-    return key[0] == file and key[2] == SHMEM and key[1] != wire.NO_PROCESS
+def _largest(
+    table: dict[Key, Row], bound: int, weight: Callable[[tuple[Key, Row]], int]
+) -> dict[Key, Row]:
+    return dict(nlargest(int(bound * KEPT), table.items(), key=weight))
 
 
 def _driver_weight(item: tuple[DriverKey, DriverPages]) -> int:

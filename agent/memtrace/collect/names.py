@@ -11,7 +11,7 @@ from pathlib import Path
 
 from memtrace.collect.events import PathSeen
 from memtrace.host.mounts import MountTable, block_device_name
-from memtrace.host.procfs import read_comm
+from memtrace.host.procfs import read_comm, same_start, start_ticks
 from memtrace.kernel import wire
 
 MAX_FILES = 32768
@@ -62,12 +62,15 @@ class Names:
         if len(self._files) > MAX_FILES:
             self._forget_oldest_files()
 
-    def learn_process(self, process: bytes, comm: bytes) -> None:
-        """Remember a process' name; a later one (exec) replaces it."""
-        self._processes[process] = comm.decode("utf-8", "surrogateescape")
+    def learn_process(self, process: bytes, comm: bytes) -> bool:
+        """Remember a process' name; True when it replaces another one (exec)."""
+        name = comm.decode("utf-8", "surrogateescape")
+        changed = self._processes.get(process, name) != name
+        self._processes[process] = name
         if len(self._processes) > MAX_PROCESSES:
             for old in list(self._processes)[: int(MAX_PROCESSES * FORGET)]:
                 del self._processes[old]
+        return changed
 
     def knows(self, file: bytes) -> bool:
         """Whether a path event for the file was seen (block devices need none)."""
@@ -93,10 +96,14 @@ class Names:
     def comm(self, process: bytes) -> str | None:
         """The process' name; asked from /proc when no event told it and it still runs."""
         known = self._processes.get(process)
-        if known is None:
-            tgid, _ = wire.PROCESS.unpack(process)
-            return read_comm(self._root, tgid) if tgid else None
-        return known
+        return self._comm_now(process) if known is None else known
+
+    def _comm_now(self, process: bytes) -> str | None:
+        """Ask /proc, and make sure that the pid is still the same process."""
+        tgid, start = wire.PROCESS.unpack(process)
+        comm = read_comm(self._root, tgid) if tgid else None
+        ticks = start_ticks(self._root, tgid) if comm else None
+        return comm if ticks is not None and same_start(ticks, start) else None
 
     def _host(self, device: int, name: FileName) -> str:
         relative = name.relative or ""

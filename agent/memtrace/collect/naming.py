@@ -14,8 +14,8 @@ QUIET_SECONDS = 2.0
 """How long after its last event a file's name is looked at again."""
 EVERY_SECONDS = 60.0
 LEAST_PAUSE = 3.0
-REST = 400.0
-"""Least pause after a walk, as a multiple of its duration: 0.25 % of a CPU."""
+REST = 1000.0
+"""Least pause after a walk, as a multiple of its duration: 0.1 % of a CPU."""
 
 File = bytes
 

@@ -77,6 +77,15 @@ def _file_id(file: FileKey) -> FileId:
 
 
 def _driver(key: DriverKey, row: DriverPages, names: Names, page: int) -> DriverRow:
+    """The row, or the very one made before when nothing in it changed."""
+    added, recent = row.pages * page, row.recent * page
+    made = row.made
+    if made is None or (made.added_bytes, made.recent_bytes) != (added, recent):
+        made = row.made = _new_driver(key, row, names, page)
+    return made
+
+
+def _new_driver(key: DriverKey, row: DriverPages, names: Names, page: int) -> DriverRow:
     file, process, kind = key
     return DriverRow(
         file=_file_id(file),
@@ -92,6 +101,20 @@ def _driver(key: DriverKey, row: DriverPages, names: Names, page: int) -> Driver
 
 
 def _file(file: FileKey, row: FilePages, names: Names, page: int, known: bool) -> FileRow:
+    """The row, or the very one made before when nothing in it changed."""
+    made = row.made
+    if made is None or not _same(made, row, page, known):
+        made = row.made = _new_file(file, row, names, page, known)
+    return made
+
+
+def _same(made: FileRow, row: FilePages, page: int, known: bool) -> bool:
+    baseline = row.baseline * page if known else None
+    now = (baseline, row.added * page, row.removed * page)
+    return (made.baseline_bytes, made.added_bytes, made.removed_bytes) == now
+
+
+def _new_file(file: FileKey, row: FilePages, names: Names, page: int, known: bool) -> FileRow:
     inode, device, _ = wire.FILE.unpack(file)
     deleted = bool(row.flags & FILE_UNLINKED) or names.deleted(file)
     return FileRow(

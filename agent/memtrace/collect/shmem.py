@@ -38,6 +38,11 @@ class ShmemCheck:
         self._doubtful_since: float | None = None
         self._rested_at = 0.0
         self._touched: set[Key] | None = None
+        self._devices: set[int] = set()
+
+    def is_shmem(self, file: bytes) -> bool:
+        """Whether the file is on a tmpfs met by a walk: a removal alone does not say so."""
+        return wire.FILE.unpack(file)[1] in self._devices
 
     def note_touch(self, cgroup: int, file: bytes) -> None:
         """A ledger row of a shmem file changed."""
@@ -86,19 +91,23 @@ class ShmemCheck:
 
     def _walk(self) -> bool:
         """Count every shmem page; False when the answer is not whole."""
-        whole = True
+        whole, before = True, self._baseline.mounted()
         for index, superblock in self._walker.superblocks():
             if superblock.magic == wire.TMPFS_MAGIC:
+                self._devices.add(superblock.device)
                 walked = self._walker.walk(index, wire.WALK_COUNT | wire.WALK_NOW)
                 whole = whole and not walked.torn and not walked.full
-        return whole
+        return whole and before == self._baseline.mounted()
 
     def _correct(self, node: Node, found: dict[Key, int], moving: set[Key]) -> None:
         if node.ledger.baseline is None or node.ledger.unsettled:
             return
         files = node.ledger.files
-        known = {file for file, entry in files.items() if entry.flags & FILE_SHMEM}
+        known = {f for f, e in files.items() if e.flags & FILE_SHMEM or self.is_shmem(f)}
         walked = {file for cgroup, file in found if cgroup == node.id}
+        if node.ledger.cut_shmem:
+            self._correct_sum(node, known | walked, found, moving)
+            return
         for file in known | walked:
             if (node.id, file) in moving:
                 continue
@@ -110,6 +119,20 @@ class ShmemCheck:
             if entry is None:
                 node.ledger.hold(file, before)
             node.ledger.correct(file, there - before)
+
+    def _correct_sum(
+        self, node: Node, all_files: set[bytes], found: dict[Key, int], moving: set[Key]
+    ) -> None:
+        """Files were cut: who has what is not known any more, the sum is."""
+        if any(cgroup == node.id for cgroup, _ in moving) or not all_files:
+            return
+        files = node.ledger.files
+        told = node.ledger.cut_shmem
+        for file in all_files:
+            told += files[file].resident if file in files else self._before(node, file)
+        there = sum(found.get((node.id, file), 0) for file in all_files)
+        if there != told:
+            node.ledger.correct(max(all_files), there - told)
 
     def _before(self, node: Node, file: bytes) -> int:
         """What a file without events had at the start."""

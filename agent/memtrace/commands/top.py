@@ -182,17 +182,14 @@ def _snapshots(
     live: Live, options: argparse.Namespace, wish: Stopping, keys: int | None
 ) -> Iterator[Snapshot]:
     """Yield the first snapshot at once, then one per interval, without drift."""
-    from memtrace.model.snapshot import snapshot
+    from memtrace.model.modeler import Modeler
 
-    previous: Sample | None = None
+    modeler = Modeler()
     started = time.monotonic()
     for number in itertools.count(1):
         if wish.asked:
             return
-        sample = live.sample()
-        elapsed = None if previous is None else sample.monotonic - previous.monotonic
-        yield snapshot(sample, previous, elapsed)
-        previous = sample
+        yield modeler.snapshot(live.sample())
         _wait(live, started + number * options.interval, wish, keys)
 
 

@@ -90,6 +90,11 @@ def _blockers(facts: KernelFacts) -> tuple[str, ...]:
         for name in ("get_current_task_btf", "task_pt_regs", "ringbuf_query")
         if not facts.has_helper(name)
     ]
+    found += [
+        f"enum {enum} has no {name}"
+        for enum, name in QUESTIONS.enums
+        if facts.enum_value(enum, name) is None
+    ]
     if facts.has_member("mem_cgroup_per_node", "objcg"):
         found.append("page-cache folios are charged through obj_cgroup, which is not read yet")
     return tuple(found)

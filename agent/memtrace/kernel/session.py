@@ -57,6 +57,7 @@ class Session:
         self._ring: RingBuffer | None = None
         self._anchor = os.open("/", os.O_RDONLY | os.O_CLOEXEC)
         self._epoch = 0
+        self.unflushed = 0  # CPUs whose slots stayed busy: their runs come an interval late
         try:
             self._load(plan, memory_hierarchy)
         except BaseException:
@@ -74,7 +75,7 @@ class Session:
         self._control.put(_ZERO, wire.CONTROL.pack(self._epoch))
         context = bytearray(struct.pack("<Q", old))
         for cpu in cpu_list(text(ONLINE_CPUS)):
-            _flush(self._flush, context, cpu)
+            self.unflushed += not _flush(self._flush, context, cpu)
         return self._ledgers[old].drain()
 
     def totals(self) -> Iterator[tuple[memoryview, memoryview, int]]:
@@ -237,16 +238,17 @@ class Session:
         return self._walker
 
 
-def _flush(program: Program, context: bytearray, cpu: int) -> None:
-    """Empty one CPU's slots, asking again while one of them is being written."""
+def _flush(program: Program, context: bytearray, cpu: int) -> bool:
+    """Empty one CPU's slots, asking again while one is being written; False when it stays so."""
     for _ in range(_FLUSH_TRIES):
         try:
             if program.run(context, cpu) == 0:
-                return
+                return True
         except BpfError as error:
             if error.errno == errno.ENXIO:  # the CPU went offline: nothing runs there
-                return
+                return True
             raise
+    return False
 
 
 def _u32(value: int) -> bytes:

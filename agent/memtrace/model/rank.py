@@ -1,8 +1,8 @@
-"""Tables of ledger rows: joining a child's into its parent's, and finding the largest rows."""
+"""Tables of ledger rows: joining those of children and parent, and finding the largest rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 TOP = 20
@@ -10,20 +10,29 @@ Key = TypeVar("Key")
 Row = TypeVar("Row")
 
 
-def join(
-    left: dict[Key, Row], right: dict[Key, Row], combine: Callable[[Row, Row], Row]
-) -> dict[Key, Row]:
-    """Return one table with the rows of both; uses up both.
+def join(tables: Sequence[Mapping[Key, Row]], combine: Callable[[Row, Row], Row]) -> dict[Key, Row]:
+    """Return a new table with the rows of all, in their order; changes none of them.
 
-    The smaller goes into the larger, so that a row moves few times on its way to the root,
-    and only rows that both have cost more than a dictionary update.
+    Rows seldom meet, and putting tables together is cheap as long as none do.
     """
-    if len(left) < len(right):
-        left, right = right, left
-    for key in left.keys() & right.keys():
-        right[key] = combine(left[key], right[key])
-    left.update(right)
-    return left
+    joined: dict[Key, Row] = {}
+    for table in tables:
+        joined.update(table)
+    if len(joined) == sum(map(len, tables)):
+        return joined
+    return _join_meeting(tables, combine)
+
+
+def _join_meeting(
+    tables: Sequence[Mapping[Key, Row]], combine: Callable[[Row, Row], Row]
+) -> dict[Key, Row]:
+    """Do the same where a row is in more than one table."""
+    joined: dict[Key, Row] = {}
+    for table in tables:
+        met = {key: combine(joined[key], table[key]) for key in joined.keys() & table.keys()}
+        joined.update(table)
+        joined.update(met)
+    return joined
 
 
 def largest(rows: Collection[Row], amount: Callable[[Row], int], guess: int) -> list[Row]:
@@ -36,3 +45,8 @@ def largest(rows: Collection[Row], amount: Callable[[Row], int], guess: int) -> 
         if len(reached) >= TOP:
             rows = reached
     return sorted(rows, key=amount, reverse=True)[:TOP]
+
+
+def least(top: list[Row], amount: Callable[[Row], int]) -> int:
+    """Return what TOP rows reach; 0 where there are fewer."""
+    return amount(top[-1]) if len(top) == TOP else 0

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from memtrace.model import deltas, page_cache
-from memtrace.model.memory import effective_limits, figures
-from memtrace.model.rows import rank_all
+from memtrace.model.memo import Memo
+from memtrace.model.memory import Limit, effective_limits, figures
+from memtrace.model.rows import RankMemo, rank_all
 from memtrace.model.shapes import Container, MemoryFigures, PageCache, Rows, Snapshot
 from memtrace.model.totals import Totals, roll_up
 from memtrace.model.tree import Tree, grow
@@ -19,7 +20,7 @@ from memtrace.model.verdict.case import Case, lag_bound
 from memtrace.samples import CgroupSample, Memory, Sample
 
 
-class _Before(NamedTuple):
+class Before(NamedTuple):
     """The previous sample's cgroups and their totals by id."""
 
     cgroups: dict[int, CgroupSample]
@@ -33,54 +34,90 @@ class _Past(NamedTuple):
     memory: Memory | None
 
 
+class Memos:
+    """What was worked out for the previous snapshot; a new one remembers nothing."""
+
+    __slots__ = ("containers", "rows", "totals")
+
+    def __init__(self) -> None:
+        self.totals: Memo[Totals] = Memo()
+        self.rows = RankMemo()
+        self.containers: Memo[Container] = Memo()
+
+
 def snapshot(sample: Sample, previous: Sample | None, elapsed: float | None) -> Snapshot:
     """Return what `sample` means. `elapsed`: seconds since `previous`; both None at first."""
+    return describe(sample, _look_back(previous), elapsed, Memos())[0]
+
+
+def describe(
+    sample: Sample, before: Before | None, elapsed: float | None, memos: Memos
+) -> tuple[Snapshot, Before]:
+    """Return the snapshot, and what the next one needs to know of this sample.
+
+    `memos` spare work and change nothing else.
+    """
     tree = grow(sample)
-    totals = roll_up(tree)
-    before = _look_back(previous)
-    limits = effective_limits(tree)
-    rows = rank_all(tree, totals, deltas_known=before is not None)
-    bound = lag_bound(sample)
-    containers = tuple(
-        _container(
-            cgroup,
-            tree,
-            totals[cgroup.cgroup_id],
-            _past(cgroup, before),
-            figures(cgroup.memory, limits[cgroup.cgroup_id], sample.cgroup_mode),
-            rows[cgroup.cgroup_id],
-            bound,
-        )
-        for cgroup in sample.cgroups
-    )
-    return Snapshot(
+    totals = roll_up(tree, memos.totals)
+    made = Snapshot(
         sample.time,
-        elapsed if previous is not None else None,
+        elapsed if before is not None else None,
         sample.node,
         sample.cgroup_mode,
         sample.engine,
         sample.lost,
         sample.features,
         sample.baseline,
-        containers,
+        _containers(sample, tree, totals, before, memos),
+    )
+    return made, Before(_by_id(sample), totals)
+
+
+def _containers(
+    sample: Sample,
+    tree: Tree,
+    totals: dict[int, Totals],
+    before: Before | None,
+    memos: Memos,
+) -> tuple[Container, ...]:
+    limits = effective_limits(tree)
+    rows = rank_all(tree, totals, before is not None, memos.rows)
+    bound = lag_bound(sample)
+    memos.containers.turn()
+    return tuple(
+        memos.containers.recall(
+            cgroup.cgroup_id,
+            _container,
+            cgroup,
+            cgroup.cgroup_id in tree.leaves,
+            sample.cgroup_mode,
+            limits[cgroup.cgroup_id],
+            bound,
+            totals[cgroup.cgroup_id],
+            _past(cgroup, before),
+            rows[cgroup.cgroup_id],
+        )
+        for cgroup in sample.cgroups
     )
 
 
 def _container(
     cgroup: CgroupSample,
-    tree: Tree,
+    leaf: bool,
+    mode: str,
+    limit: Limit,
+    bound: int,
     totals: Totals,
     past: _Past,
-    memory: MemoryFigures,
     rows: Rows,
-    bound: int,
 ) -> Container:
+    memory = figures(cgroup.memory, limit, mode)
     cache = page_cache.compare(totals, cgroup.memory, past.totals, past.memory)
     usage_before = past.memory.usage_bytes if past.memory else None
     file_before = past.memory.file_bytes if past.memory else None
     return Container(
         cgroup,
-        cgroup.cgroup_id in tree.leaves,
+        leaf,
         memory,
         cache,
         deltas.gauge(memory.usage_bytes, usage_before),
@@ -99,14 +136,17 @@ def _case(memory: MemoryFigures, cache: PageCache, rows: Rows, past: _Past, boun
     return Case(memory, cache, rows, deltas.gauge(file, attributed), bound)
 
 
-def _look_back(previous: Sample | None) -> _Before | None:
+def _look_back(previous: Sample | None) -> Before | None:
     if previous is None:
         return None
-    cgroups = {cgroup.cgroup_id: cgroup for cgroup in previous.cgroups}
-    return _Before(cgroups, roll_up(grow(previous)))
+    return Before(_by_id(previous), roll_up(grow(previous), Memo()))
 
 
-def _past(cgroup: CgroupSample, before: _Before | None) -> _Past:
+def _by_id(sample: Sample) -> dict[int, CgroupSample]:
+    return {cgroup.cgroup_id: cgroup for cgroup in sample.cgroups}
+
+
+def _past(cgroup: CgroupSample, before: Before | None) -> _Past:
     if before is None:
         return _Past(None, None)
     earlier = before.cgroups.get(cgroup.cgroup_id)

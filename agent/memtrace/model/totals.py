@@ -5,13 +5,11 @@ The kernel's maps are local to a cgroup; this is the only place that adds them u
 
 from __future__ import annotations
 
-from operator import add
 from typing import NamedTuple
 
+from memtrace.model.memo import Memo
 from memtrace.model.tree import Tree
-from memtrace.samples import KINDS, Ledger
-
-_KINDS = len(KINDS)
+from memtrace.samples import Ledger
 
 
 class Totals(NamedTuple):
@@ -29,22 +27,15 @@ class Totals(NamedTuple):
         return self.baseline_bytes + sum(self.added) - sum(self.removed)
 
 
-def roll_up(tree: Tree) -> dict[int, Totals]:
-    """Return the totals by cgroup id, children added to parents, lowest first."""
-    flows: dict[int, list[int]] = {}
-    baselines: dict[int, int | None] = {}
-    for cgroup in tree.top_down:
-        flows[cgroup.cgroup_id] = _own_flows(cgroup.ledger)
-        baselines[cgroup.cgroup_id] = _own_baseline(cgroup.ledger)
+def roll_up(tree: Tree, memo: Memo[Totals]) -> dict[int, Totals]:
+    """Return the totals by cgroup id, lowest first."""
+    memo.turn()
+    totals: dict[int, Totals] = {}
     for cgroup in reversed(tree.top_down):
-        above = tree.parent.get(cgroup.cgroup_id)
-        if above is not None:
-            flows[above] = list(map(add, flows[above], flows[cgroup.cgroup_id]))
-            baselines[above] = plus(baselines[above], baselines[cgroup.cgroup_id])
-    return {
-        key: Totals(tuple(flow[:_KINDS]), tuple(flow[_KINDS:]), baselines[key])
-        for key, flow in flows.items()
-    }
+        key = cgroup.cgroup_id
+        below = [totals[child] for child in tree.children.get(key, ())]
+        totals[key] = memo.recall(key, _total, cgroup.ledger, *below)
+    return totals
 
 
 def plus(left: int | None, right: int | None) -> int | None:
@@ -52,12 +43,15 @@ def plus(left: int | None, right: int | None) -> int | None:
     return None if left is None or right is None else left + right
 
 
-def _own_flows(ledger: Ledger) -> list[int]:
-    """Return what the cgroup itself and its released children added and removed."""
-    own = (*ledger.added, *ledger.removed)
-    departed = (*ledger.departed_added, *ledger.departed_removed)
-    return list(map(add, own, departed))
+def _total(ledger: Ledger, *below: Totals) -> Totals:
+    """Return what the cgroup itself, its released children and the others below it have."""
+    added = (ledger.added, ledger.departed_added, *[child.added for child in below])
+    removed = (ledger.removed, ledger.departed_removed, *[child.removed for child in below])
+    baseline = plus(ledger.baseline_bytes, ledger.departed_baseline_bytes)
+    for child in below:
+        baseline = plus(baseline, child.baseline_bytes)
+    return Totals(_columns(added), _columns(removed), baseline)
 
 
-def _own_baseline(ledger: Ledger) -> int | None:
-    return plus(ledger.baseline_bytes, ledger.departed_baseline_bytes)
+def _columns(flows: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*flows, strict=True)))

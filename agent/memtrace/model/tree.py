@@ -10,18 +10,23 @@ REMOVED = "removed"
 
 
 class Tree(NamedTuple):
-    """`top_down` lists parents before their children; `parent` has no entry for a top cgroup."""
+    """`top_down` lists parents before their children.
+
+    `parent` has no entry for a top cgroup, `children` none for one without any; children
+    are in the order of the sample.
+    """
 
     top_down: tuple[CgroupSample, ...]
     parent: dict[int, int]
+    children: dict[int, list[int]]
     leaves: frozenset[int]
 
 
 def grow(sample: Sample) -> Tree:
     """Build the tree. A cgroup whose parent is not in the sample is a top cgroup."""
-    known = {cgroup.cgroup_id for cgroup in sample.cgroups}
+    known = {cgroup.cgroup_id: cgroup for cgroup in sample.cgroups}
     parent: dict[int, int] = {}
-    children: dict[int, list[CgroupSample]] = {}
+    children: dict[int, list[int]] = {}
     tops: list[CgroupSample] = []
     for cgroup in sample.cgroups:
         above = cgroup.parent_id
@@ -29,11 +34,11 @@ def grow(sample: Sample) -> Tree:
             tops.append(cgroup)
         else:
             parent[cgroup.cgroup_id] = above
-            children.setdefault(above, []).append(cgroup)
+            children.setdefault(above, []).append(cgroup.cgroup_id)
     order = tops
     for cgroup in order:  # grows while it is walked: parents first, without recursion
-        order.extend(children.get(cgroup.cgroup_id, ()))
-    return Tree(tuple(order), parent, _leaves(order, parent))
+        order.extend([known[child] for child in children.get(cgroup.cgroup_id, ())])
+    return Tree(tuple(order), parent, children, _leaves(order, parent))
 
 
 def _leaves(order: list[CgroupSample], parent: dict[int, int]) -> frozenset[int]:

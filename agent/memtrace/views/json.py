@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from itertools import chain
 from json.encoder import encode_basestring_ascii
+from operator import attrgetter
 from typing import Any
 
 from memtrace.model.shapes import (
@@ -58,11 +60,16 @@ class Renderer:
         for container in snapshot.containers:
             key = container.source.cgroup_id
             made = before.get(key)
-            if made is None or made[0] != container:
+            if made is None or not _same(made[0], container):
                 made = (container, _container(container, quoted))
             self._made[key] = made
             texts.append(made[1])
         return f'{line_of(_head(snapshot))[:-1]},"containers":[{",".join(texts)}]}}'
+
+
+def _same(made: Container, container: Container) -> bool:
+    """Tell whether two containers read the same; the model hands on what did not change."""
+    return made is container or made == container
 
 
 def line_of(document: dict[str, Any]) -> str:
@@ -111,12 +118,13 @@ def _container(container: Container, quoted: _Quoted) -> str:
     files = ",".join([_file(file, quoted) for file in rows.files])
     processes = ",".join([_process(process, quoted) for process in rows.processes])
     return (
-        f'{line_of(_figures(container))[:-1]},"drivers":[{drivers}],'
+        f'{line_of(_words(container))[:-1]},{_figures(container)},"drivers":[{drivers}],'
         f'"files":[{files}],"processes":[{processes}]}}'
     )
 
 
-def _figures(container: Container) -> dict[str, Any]:
+def _words(container: Container) -> dict[str, Any]:
+    """Return what holds text, and what is few."""
     source, rows = container.source, container.rows
     identity = source.identity
     return {
@@ -133,13 +141,7 @@ def _figures(container: Container) -> dict[str, Any]:
         "image": identity.image,
         "state": source.state,
         "resolved_by": identity.resolved_by,
-        **dict(zip(MemoryFigures._fields, container.memory, strict=True)),
-        "page_cache": dict(zip(PageCache._fields, container.page_cache, strict=True)),
-        "io": _io(container),
-        "removed_by": [
-            {"reason": reason, "bytes": amount}
-            for reason, amount in zip(REASONS, container.removed, strict=True)
-        ],
+        "limit_cgroup": container.memory.limit_cgroup,
         "drivers_other_bytes": rows.drivers_other_bytes,
         "files_other_bytes": rows.files_other_bytes,
         "processes_other_bytes": rows.processes_other_bytes,
@@ -151,17 +153,34 @@ def _figures(container: Container) -> dict[str, Any]:
     }
 
 
-def _io(container: Container) -> list[dict[str, Any]]:
-    return [
-        {"kind": kind, "bytes": amount, "delta_bytes": delta}
-        for kind, amount, delta in zip(KINDS, container.added, container.added_deltas, strict=True)
-    ]
+def _slots(*names: str) -> str:
+    return ",".join(f'"{name}":%s' for name in names)
+
+
+_AMOUNTS_OF_MEMORY = tuple(name for name in MemoryFigures._fields if name != "limit_cgroup")
+_amounts_of_memory = attrgetter(*_AMOUNTS_OF_MEMORY)
+_IO = ",".join(f'{{"kind":"{kind}",{_slots("bytes", "delta_bytes")}}}' for kind in KINDS)
+_REMOVED_BY = ",".join(f'{{"reason":"{reason}",{_slots("bytes")}}}' for reason in REASONS)
+_FIGURES = (
+    f'{_slots(*_AMOUNTS_OF_MEMORY)},"page_cache":{{{_slots(*PageCache._fields)}}},'
+    f'"io":[{_IO}],"removed_by":[{_REMOVED_BY}]'
+)
+
+
+def _figures(container: Container) -> str:
+    """Return the amounts, in the order of _FIGURES; formatted, as they are many."""
+    amounts = (
+        *_amounts_of_memory(container.memory),
+        *container.page_cache,
+        *chain.from_iterable(zip(container.added, container.added_deltas, strict=True)),
+        *container.removed,
+    )
+    return _FIGURES % tuple(["null" if amount is None else amount for amount in amounts])
 
 
 def _template(*names: str, unknown: tuple[str, ...] = ()) -> str:
     """Return a row's format: its known values in order, then what is always null."""
-    known = ",".join(f'"{name}":%s' for name in names)
-    return "{" + known + "".join(f',"{name}":null' for name in unknown) + "}"
+    return "{" + _slots(*names) + "".join(f',"{name}":null' for name in unknown) + "}"
 
 
 _DRIVER = _template(

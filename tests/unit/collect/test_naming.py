@@ -1,0 +1,82 @@
+"""When names are asked for again: once quiet, all now and then, and never without rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from memtrace.collect import naming
+from memtrace.collect.naming import NameCheck
+from tests.unit.collect import records
+
+X, Y = records.file(1), records.file(2)
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time that a NameCheck sees."""
+    made = Clock()
+    monkeypatch.setattr(naming, "time", made)
+    return made
+
+
+def test_a_file_without_a_name_is_asked_for_at_once(clock: Clock) -> None:
+    """And once."""
+    names = NameCheck()
+    names.unnamed([X])
+    assert names.due() == {X}
+    assert names.due() == set()
+
+
+def test_a_file_just_written_is_asked_for_when_it_is_quiet(clock: Clock) -> None:
+    """2 seconds after its last event: by then it has been renamed."""
+    names = NameCheck()
+    names.changed([X])
+    clock.now += 1
+    names.changed([X])
+    clock.now += 1.5
+    assert names.due() == set()
+    clock.now += 0.5
+    assert names.due() == {X}
+
+
+def test_a_walk_is_followed_by_rest(clock: Clock) -> None:
+    """3 seconds at least, 400 times its cost if that is more; nothing waiting is forgotten."""
+    names = NameCheck()
+    names.rest(0.001)
+    names.unnamed([X])
+    clock.now += 2.9
+    assert names.due() == set()
+    clock.now += 0.1
+    names.rest(0.1)
+    clock.now += 39
+    assert names.due() == set()
+    clock.now += 1
+    assert names.due() == {X}
+
+
+def test_everything_is_due_once_a_minute(clock: Clock) -> None:
+    """Not at the start, and once each time."""
+    names = NameCheck()
+    assert not names.all_due()
+    clock.now += 60
+    assert names.all_due()
+    assert not names.all_due()
+
+
+def test_an_unnamed_file_does_not_wait_for_quiet(clock: Clock) -> None:
+    """It has no name to lose: an event before does not put it off, one after does."""
+    names = NameCheck()
+    names.unnamed([X, Y])
+    names.changed([Y])
+    assert names.due() == {X}

@@ -1,0 +1,106 @@
+"""What wire.py must say about wire.h: which C members each piece of a format stands for.
+
+Used by the test that reads the header's text and by the one that asks the compiler.
+"""
+
+from __future__ import annotations
+
+import re
+from struct import Struct, calcsize
+from typing import NamedTuple
+
+from memtrace.kernel import wire
+from memtrace.samples import KINDS, REASONS
+
+FILE = ("inode", "device", "generation")
+PROCESS = ("tgid", "start")
+WALK = ("fd flags index found", "inodes files pages full", "restarts torn device magic")
+
+# struct: (its mirror, the C members behind each piece of the format; padding is left out).
+MIRRORS: dict[str, tuple[Struct, tuple[tuple[str, ...], ...]]] = {
+    "mt_ledger_key": (wire.LEDGER_KEY, (("cgroup",), FILE, PROCESS, ("kind",))),
+    "mt_ledger_value": (wire.LEDGER_VALUE, (("pages",), ("syscall",), ("compat",))),
+    "mt_total": (
+        wire.TOTAL,
+        (("added",), ("removed",), ("overflow_added", "overflow_removed"), ("hugetlb",)),
+    ),
+    "mt_control": (wire.CONTROL, (("epoch",),)),
+    "mt_path_event": (
+        wire.PATH_EVENT,
+        (("type",), ("flags",), FILE, ("links", "mode", "magic", "bytes")),
+    ),
+    "mt_task_event": (wire.TASK_EVENT, (("type",), PROCESS, ("comm",))),
+    "mt_cgroup_event": (wire.CGROUP_EVENT, (("type",), ("bytes",), ("id",), ("parent",))),
+    "mt_baseline_key": (wire.BASELINE_KEY, (("cgroup",), FILE)),
+    "mt_baseline_value": (wire.BASELINE_VALUE, (("pages",), ("visit",), ("shmem",))),
+    "mt_file": (wire.FILE, (("inode",), ("device",), ("generation",))),
+    "mt_walk": (wire.WALK, tuple(tuple(group.split()) for group in WALK)),
+}
+
+# Numbers with a name on both sides. KINDS and REASONS are names in samples.py.
+NUMBERS: dict[str, int] = {
+    "MT_COMM_BYTES": wire.COMM_BYTES,
+    "MT_PATH_BYTES": wire.PATH_BYTES,
+    "MT_KINDS": wire.KIND_NUMBERS,
+    "MT_REASONS": wire.REASON_NUMBERS,
+    "MT_REMOVED": wire.REMOVED,
+    "MT_LOST_RING": wire.LOSS_RING,
+    "MT_LOST_NAMES": wire.LOSS_NAMES,
+    "MT_LOST_LEDGER_PAGES": wire.LOSS_LEDGER_PAGES,
+    "MT_LOST_TOTAL_PAGES": wire.LOSS_TOTAL_PAGES,
+    "MT_LOST_NO_CGROUP": wire.LOSS_NO_CGROUP,
+    "MT_LOSSES": wire.LOSSES,
+    "MT_EVENT_PATH": wire.EVENT_PATH,
+    "MT_EVENT_TASK": wire.EVENT_TASK,
+    "MT_EVENT_EXIT": wire.EVENT_EXIT,
+    "MT_EVENT_CGROUP_MKDIR": wire.EVENT_MKDIR,
+    "MT_EVENT_CGROUP_RMDIR": wire.EVENT_RMDIR,
+    "MT_EVENT_CGROUP_RELEASE": wire.EVENT_RELEASE,
+    "MT_PATH_TRUNCATED": wire.PATH_TRUNCATED,
+    "MT_PATH_NONE": wire.PATH_NONE,
+    "MT_PATH_PSEUDO": wire.PATH_PSEUDO,
+    "MT_WALK_WANTED": wire.WALK_WANTED,
+    "MT_WALK_NAMES": wire.WALK_NAMES,
+    "MT_WALK_COUNT": wire.WALK_COUNT,
+    "MT_WALK_NOW": wire.WALK_NOW,
+    **{f"MT_{kind.upper()}": number for number, kind in enumerate(KINDS)},
+    **{f"MT_{reason.upper()}": number for number, reason in enumerate(REASONS)},
+    # Both lists have an "other".
+    "MT_OTHER": KINDS.index("other"),
+    "MT_REASON_OTHER": REASONS.index("other"),
+    "MT_NO_SYSCALL": wire.NO_SYSCALL,
+}
+
+
+class Member(NamedTuple):
+    """One member of a C struct; bytes."""
+
+    name: str
+    offset: int
+    size: int
+
+
+def pieces(mirror: Struct) -> list[tuple[int, int]]:
+    """(offset, size) of each piece of a format such as "<Q16s8sI4x", padding left out."""
+    found, at = [], 0
+    for count, letter in re.findall(r"(\d*)([a-zA-Z])", mirror.format):
+        size = calcsize(f"<{count}{letter}")
+        if letter != "x":
+            found.append((at, size))
+        at += size
+    return found
+
+
+def assert_mirrored(name: str, size: int, members: list[Member]) -> None:
+    """The mirror's pieces lie where the C members lie, and the whole is as long."""
+    mirror, groups = MIRRORS[name]
+    by_name = {member.name: member for member in members}
+    there = [
+        (by_name[group[0]].offset, sum(by_name[member].size for member in group))
+        for group in groups
+    ]
+    assert pieces(mirror) == there, name
+    path = by_name.get("path")
+    assert mirror.size == (path.offset if path else size), name
+    named = {member for group in groups for member in group} | {"pad", "path"}
+    assert set(by_name) <= named, f"{name} has members that wire.py does not know"

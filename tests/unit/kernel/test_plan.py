@@ -1,0 +1,146 @@
+"""From facts to programs: what is missing costs one named feature, or is a blocker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtrace.kernel.plan import QUESTIONS, Plan, make_plan
+from memtrace.kernel.support import Answers, KernelFacts
+
+FEATURES = {"page_cache", "shmem", "baseline", "cgroup_events", "process_events"}
+COMPLETE = Answers(
+    tracepoints=dict.fromkeys(QUESTIONS.tracepoints, 2),
+    types=dict.fromkeys(QUESTIONS.types, True),
+    members={pair: pair[1] != "objcg" for pair in QUESTIONS.members},
+    enums=dict.fromkeys(QUESTIONS.enums, 4),
+    helpers=dict.fromkeys(QUESTIONS.helpers, True),
+)
+
+
+def plan(**changed: object) -> Plan:
+    """The plan of a complete kernel with some answers changed."""
+    known = {kind: {**getattr(COMPLETE, kind), **new} for kind, new in changed.items()}  # type: ignore[dict-item]
+    return make_plan(KernelFacts(answers=replace(COMPLETE, **known)))
+
+
+def off(made: Plan) -> set[str]:
+    """The features that are off."""
+    return {name for name, feature in made.features.items() if not feature.enabled}
+
+
+def test_a_complete_kernel_has_everything() -> None:
+    """Nothing missing: every feature on."""
+    made = plan()
+    assert made.blockers == ()
+    assert set(made.features) == FEATURES
+    assert off(made) == set()
+    assert made.shmem
+    assert made.baseline
+    assert made.cgroup_events
+    assert made.process_events
+
+
+@pytest.mark.parametrize(
+    ("tracepoint", "feature"),
+    [
+        ("cgroup_mkdir", "cgroup_events"),
+        ("cgroup_rmdir", "cgroup_events"),
+        ("cgroup_release", "cgroup_events"),
+        ("sched_process_exec", "process_events"),
+        ("sched_process_exit", "process_events"),
+        ("mm_lru_insertion", "shmem"),
+    ],
+)
+def test_a_missing_event_costs_its_feature_alone(tracepoint: str, feature: str) -> None:
+    """One tracepoint less switches off one feature, with a reason."""
+    made = plan(tracepoints={tracepoint: None})
+    assert made.blockers == ()
+    assert off(made) == {feature}
+    assert made.features[feature].reason
+
+
+def test_without_bpf_loop_there_is_no_baseline() -> None:
+    """Kernels before 5.17 cannot walk: the baseline is off, all else stays."""
+    made = plan(helpers={"loop": False})
+    assert off(made) == {"baseline"}
+    assert not made.baseline
+
+
+def test_without_a_walk_shared_memory_is_approximate() -> None:
+    """What the LRU tells is never corrected, and the feature says so."""
+    assert "approximate" in plan(helpers={"loop": False}).features["shmem"].reason
+
+
+def test_number_zero_is_a_number() -> None:
+    """An enumerator of value 0 is known."""
+    assert plan(enums={("cgroup_subsys_id", "memory_cgrp_id"): 0}).blockers == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [
+        ("tracepoints", "mm_filemap_add_to_page_cache"),
+        ("tracepoints", "mm_filemap_delete_from_page_cache"),
+        ("members", ("folio", "memcg_data")),
+        ("members", ("mem_cgroup", "css")),
+        ("members", ("kernfs_node", "id")),
+        ("helpers", "get_current_task_btf"),
+        ("helpers", "task_pt_regs"),
+        ("helpers", "ringbuf_query"),
+        ("enums", ("pageflags", "PG_head")),
+        ("enums", ("cgroup_subsys_id", "memory_cgrp_id")),
+    ],
+)
+def test_what_the_ledger_needs_is_a_blocker(kind: str, missing: object) -> None:
+    """Without it no program loads: one blocker that names it, and no feature is on."""
+    made = plan(**{kind: {missing: None}})
+    name = missing[-1] if isinstance(missing, tuple) else missing
+    assert len(made.blockers) == 1
+    assert str(name) in made.blockers[0]
+    assert off(made) == FEATURES
+    assert (made.baseline, made.cgroup_events, made.process_events) == (False, False, False)
+
+
+def test_pages_charged_through_an_object_cgroup_block() -> None:
+    """A kernel whose folios have another kind of owner is refused, not misread."""
+    (blocker,) = plan(members={("mem_cgroup_per_node", "objcg"): True}).blockers
+    assert "obj_cgroup" in blocker
+
+
+def test_unreadable_types_are_one_blocker() -> None:
+    """The reason is said once, in the kernel's words."""
+    made = make_plan(KernelFacts(btf_problem="No such file or directory", answers=COMPLETE))
+    assert len(made.blockers) == 1
+    assert "No such file or directory" in made.blockers[0]
+
+
+MAYBE = st.sampled_from([None, False, True])
+NUMBER = st.none() | st.integers(-1, 64)
+ANSWERS = st.builds(
+    Answers,
+    tracepoints=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.tracepoints, NUMBER)),
+    types=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.types, MAYBE)),
+    members=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.members, MAYBE)),
+    enums=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.enums, NUMBER)),
+    helpers=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.helpers, MAYBE)),
+)
+
+
+@given(ANSWERS, st.text(max_size=9))
+def test_any_facts_make_a_plan(answers: Answers, problem: str) -> None:
+    """Never an exception: all features are named, and a blocked plan attaches nothing."""
+    made = make_plan(KernelFacts(answers=answers, btf_problem=problem))
+    assert set(made.features) == FEATURES
+    assert all(made.features[name].reason for name in off(made))
+    assert made.baseline == made.features["baseline"].enabled
+    assert made.cgroup_events == made.features["cgroup_events"].enabled
+    assert made.process_events == made.features["process_events"].enabled
+    assert made.shmem == made.features["shmem"].enabled
+    if made.blockers:
+        assert off(made) == FEATURES
+    if problem:
+        assert made.blockers
