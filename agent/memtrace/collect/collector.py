@@ -239,10 +239,11 @@ class Collector:
     def _name_shown(self) -> None:
         """Ask for names that are missing or may have changed, of files about to be shown."""
         for node in self._tree.nodes.values():
-            if node.ledger.changed:
-                shown = rows.top_files(node.ledger)
-                self._naming.unnamed(self._never_asked(shown))
-                self._naming.changed(rows.growing_files(node.ledger))
+            if not node.ledger.changed:
+                continue
+            self._naming.changed(rows.growing_files(node.ledger))
+            if not node.born:  # what comes into a new one is told by events
+                self._naming.unnamed(self._never_asked(rows.top_files(node.ledger)))
         if self._naming.all_due():
             everything = (rows.top_files(node.ledger) for node in self._tree.nodes.values())
             self._naming.unnamed(file for shown in everything for file in shown)

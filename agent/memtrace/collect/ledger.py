@@ -92,7 +92,7 @@ class CgroupLedger:
         self.cut_shmem = 0  # resident pages of shmem files that were cut
         self.spared: frozenset[FileKey] = frozenset()
         self.adders: dict[FileKey, ProcessKey] = {}
-        self.fresh: list[DriverPages] = []  # rows with `recent` pages
+        self.fresh: list[tuple[DriverKey, DriverPages]] = []  # rows with `recent` pages
         self.changed = True
 
     def hold(self, file: FileKey, baseline: int) -> None:
@@ -143,7 +143,7 @@ class CgroupLedger:
         if driver is None:
             driver = self.drivers[key] = DriverPages(syscall, compat)
         if not driver.recent:
-            self.fresh.append(driver)
+            self.fresh.append((key, driver))
         driver.pages += pages
         driver.recent += pages
         driver.syscall = syscall
@@ -188,7 +188,7 @@ class CgroupLedger:
     def settle_interval(self) -> None:
         """After a sample: nothing is recent any more."""
         self.changed = bool(self.fresh)
-        for driver in self.fresh:
+        for _, driver in self.fresh:
             driver.recent = 0
         self.fresh.clear()
 

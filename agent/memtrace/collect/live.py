@@ -18,7 +18,7 @@ from memtrace.kernel.session import OBJECTS, Session
 from memtrace.kernel.support import KernelFacts, kernel_facts
 from memtrace.samples import Feature, Sample
 
-GATHER_SECONDS = 1.0
+GATHER_SECONDS = 2.0
 CROWDED_SECONDS = 0.1
 """How often the kernel's ledgers are emptied while waiting: normally, and when they fill fast."""
 

@@ -14,8 +14,10 @@ QUIET_SECONDS = 2.0
 """How long after its last event a file's name is looked at again."""
 EVERY_SECONDS = 60.0
 LEAST_PAUSE = 3.0
-REST = 1000.0
-"""Least pause after a walk, as a multiple of its duration: 0.1 % of a CPU."""
+SHARE = 0.0005
+"""Of one CPU's time that walks for names may take in the long run,"""
+CREDIT_SECONDS = 0.03
+"""and what may be spent at once after a while without."""
 
 File = bytes
 
@@ -26,6 +28,8 @@ class NameCheck:
     def __init__(self) -> None:
         self._waiting: dict[File, float] = {}
         self._rested_at = 0.0
+        self._credit = CREDIT_SECONDS
+        self._credited_at = time.monotonic()
         self._all_at = time.monotonic() + EVERY_SECONDS
 
     def unnamed(self, files: Iterable[File]) -> None:
@@ -58,5 +62,9 @@ class NameCheck:
         return found
 
     def rest(self, cost: float) -> None:
-        """A walk took `cost` seconds."""
-        self._rested_at = time.monotonic() + max(LEAST_PAUSE, REST * cost)
+        """A walk took `cost` seconds: pause, and longer when there were many."""
+        now = time.monotonic()
+        earned = SHARE * (now - self._credited_at)
+        self._credit = min(CREDIT_SECONDS, self._credit + earned) - cost
+        self._credited_at = now
+        self._rested_at = now + max(LEAST_PAUSE, -self._credit / SHARE)

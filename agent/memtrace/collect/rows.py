@@ -47,8 +47,8 @@ def top_files(ledger: CgroupLedger) -> list[FileKey]:
 
 
 def growing_files(ledger: CgroupLedger) -> set[FileKey]:
-    """The files behind the latest growth that a Sample will show."""
-    return {key[0] for key, row in _top_drivers(ledger) if row.recent}
+    """The files behind the latest growth, as many as a Sample shows rows."""
+    return {key[0] for key, _ in _latest(ledger)}
 
 
 def _top_drivers(ledger: CgroupLedger) -> list[tuple[DriverKey, DriverPages]]:
@@ -56,9 +56,14 @@ def _top_drivers(ledger: CgroupLedger) -> list[tuple[DriverKey, DriverPages]]:
     chosen = nlargest(ROWS, ledger.drivers.items(), key=lambda item: item[1].pages)
     if ledger.fresh and len(ledger.drivers) > ROWS:
         have = {key for key, _ in chosen}
-        recent = nlargest(ROWS, ledger.drivers.items(), key=lambda item: item[1].recent)
-        chosen += [item for item in recent if item[0] not in have and item[1].recent]
+        chosen += [item for item in _latest(ledger) if item[0] not in have]
     return chosen
+
+
+def _latest(ledger: CgroupLedger) -> list[tuple[DriverKey, DriverPages]]:
+    """Rows that grew in this interval; not those that got another owner or were cut meanwhile."""
+    current = (item for item in ledger.fresh if ledger.drivers.get(item[0]) is item[1])
+    return nlargest(ROWS, current, key=lambda item: item[1].recent)
 
 
 def _top_files(ledger: CgroupLedger) -> list[tuple[FileKey, FilePages]]:
