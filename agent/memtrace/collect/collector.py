@@ -243,13 +243,18 @@ class Collector:
                 continue
             self._naming.changed(rows.growing_files(node.ledger))
             if not node.born:  # what comes into a new one is told by events
-                self._naming.unnamed(self._never_asked(rows.top_files(node.ledger)))
+                self._naming.unnamed(self._never_asked(self._shown_files(node)))
         if self._naming.all_due():
             everything = (rows.top_files(node.ledger) for node in self._tree.nodes.values())
             self._naming.unnamed(file for shown in everything for file in shown)
         due = self._naming.due()
         if due:
             self._ask_names(due)
+
+    def _shown_files(self, node: Node) -> list[bytes]:
+        """Files without a name in the rows made last, or at first those about to be shown."""
+        made = self._made.get(node.id)
+        return rows.top_files(node.ledger) if made is None else rows.nameless_files(made)
 
     def _never_asked(self, files: list[bytes]) -> list[bytes]:
         """Files without a name, once each: those that are gone by now never get one."""

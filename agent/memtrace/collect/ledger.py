@@ -21,9 +21,13 @@ SHMEM = KINDS.index("shmem")
 UNLINK = REASONS.index("unlink")
 REASON_OTHER = REASONS.index("other")
 
-MAX_ROWS = 1024
+MAX_ROWS = 512
 """Driver rows, and processes, kept for one cgroup between two samples."""
 MAX_FILES = 8192
+MANY_FILES = 512
+"""From here on files with nothing left in the cache are given up, and again at twice what stays."""
+RECENT_FILES = 64
+"""How many of the latest files are kept although nothing is left of them."""
 KEPT = 0.5
 """The share of the largest that stays when a cgroup has more."""
 
@@ -91,6 +95,7 @@ class CgroupLedger:
         self.net = 0  # of all rows so far, kept or cut
         self.cut_shmem = 0  # resident pages of shmem files that were cut
         self.spared: frozenset[FileKey] = frozenset()
+        self.many_files = MANY_FILES
         self.adders: dict[FileKey, ProcessKey] = {}
         self.fresh: list[tuple[DriverKey, DriverPages]] = []  # rows with `recent` pages
         self.changed = True
@@ -198,7 +203,18 @@ class CgroupLedger:
             self.drivers = _largest(self.drivers, MAX_ROWS, _driver_weight)
         if len(self.processes) > MAX_ROWS:
             self.processes = _largest(self.processes, MAX_ROWS, _second)
-        return self._cut_files() if len(self.files) > MAX_FILES else []
+        gone = self._drop_gone() if len(self.files) > self.many_files else []
+        return gone + (self._cut_files() if len(self.files) > MAX_FILES else [])
+
+    def _drop_gone(self) -> list[FileKey]:
+        """Files come and go by the thousand: what left the cache again needs no row."""
+        older = list(self.files)[:-RECENT_FILES]
+        gone = [f for f in older if not self.files[f].resident and f not in self.spared]
+        for file in gone:
+            del self.files[file]
+            self.adders.pop(file, None)
+        self.many_files = max(MANY_FILES, 2 * len(self.files))
+        return gone
 
     def _cut_files(self) -> list[FileKey]:
         kept = _largest(self.files, MAX_FILES, _file_weight)

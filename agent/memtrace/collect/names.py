@@ -16,6 +16,7 @@ from memtrace.kernel import wire
 
 MAX_FILES = 32768
 MAX_PROCESSES = 8192
+MAX_FOLDERS = 4096
 FORGET = 0.25  # share of the oldest names given up when there are too many
 
 
@@ -42,11 +43,13 @@ class Names:
         self._files: dict[bytes, FileName] = {}
         self._processes: dict[bytes, str] = {}
         self._devices: dict[int, str | None] = {}
+        self._folders: dict[tuple[int, str], str] = {}
 
     def refresh(self) -> bool:
         """Notice mounts that came or went; True when host paths are worked out anew."""
         if not self._mounts.refresh():
             return False
+        self._folders.clear()
         for name in self._files.values():
             name.host = None
         return True
@@ -109,7 +112,18 @@ class Names:
         relative = name.relative or ""
         if not name.placed:
             return relative
-        return self._mounts.host_path(device, relative) or relative
+        folder, _, leaf = relative.rpartition("/")
+        return f"{self._host_folder(device, folder or '/').rstrip('/')}/{leaf}"
+
+    def _host_folder(self, device: int, folder: str) -> str:
+        """Where a directory is on the host: asked once, as files come by the directory."""
+        found = self._folders.get((device, folder))
+        if found is None:
+            if len(self._folders) >= MAX_FOLDERS:
+                self._folders.clear()
+            found = self._mounts.host_path(device, folder) or folder
+            self._folders[device, folder] = found
+        return found
 
     def _device(self, device: int) -> str | None:
         if device not in self._devices:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from heapq import nlargest
+from operator import itemgetter
+from typing import TypeVar
 
 from memtrace.collect.ledger import (
     FILE_METADATA,
@@ -18,6 +20,9 @@ from memtrace.collect.names import Names
 from memtrace.collect.syscalls import syscall_name
 from memtrace.kernel import wire
 from memtrace.samples import KINDS, DriverRow, FileId, FileRow, Ledger, ProcessRow
+
+Key = TypeVar("Key")
+Row = TypeVar("Row")
 
 ROWS = 40
 """Rows of each list in a Sample: more than a view shows, so that parents can merge them."""
@@ -46,6 +51,12 @@ def top_files(ledger: CgroupLedger) -> list[FileKey]:
     return [file for file, _ in _top_files(ledger)]
 
 
+def nameless_files(made: Ledger) -> list[FileKey]:
+    """The files of a Sample's rows whose path was not told."""
+    nameless = (row.file for row in made.files if row.path is None and row.file is not None)
+    return [wire.FILE.pack(file.inode, file.device, file.generation) for file in nameless]
+
+
 def growing_files(ledger: CgroupLedger) -> set[FileKey]:
     """The files behind the latest growth, as many as a Sample shows rows."""
     return {key[0] for key, _ in _latest(ledger)}
@@ -53,7 +64,7 @@ def growing_files(ledger: CgroupLedger) -> set[FileKey]:
 
 def _top_drivers(ledger: CgroupLedger) -> list[tuple[DriverKey, DriverPages]]:
     """The largest ever and the largest of this interval."""
-    chosen = nlargest(ROWS, ledger.drivers.items(), key=lambda item: item[1].pages)
+    chosen = _largest([(row.pages, key) for key, row in ledger.drivers.items()], ledger.drivers)
     if ledger.fresh and len(ledger.drivers) > ROWS:
         have = {key for key, _ in chosen}
         chosen += [item for item in _latest(ledger) if item[0] not in have]
@@ -67,13 +78,25 @@ def _latest(ledger: CgroupLedger) -> list[tuple[DriverKey, DriverPages]]:
 
 
 def _top_files(ledger: CgroupLedger) -> list[tuple[FileKey, FilePages]]:
-    if len(ledger.files) <= ROWS:
-        return list(ledger.files.items())
-    return nlargest(ROWS, ledger.files.items(), key=lambda item: item[1].resident)
+    files = ledger.files
+    if len(files) <= ROWS:
+        return list(files.items())
+    # The sum is spelled out: a property would cost as much as all the rest.
+    return _largest([(e.baseline + e.added - e.removed, f) for f, e in files.items()], files)
 
 
 def _top_processes(ledger: CgroupLedger) -> list[tuple[bytes, int]]:
-    return nlargest(ROWS, ledger.processes.items(), key=lambda item: item[1])
+    processes = ledger.processes
+    return _largest([(pages, key) for key, pages in processes.items()], processes)
+
+
+def _largest(amounts: list[tuple[int, Key]], table: dict[Key, Row]) -> list[tuple[Key, Row]]:
+    """The ROWS largest; of equal ones those that came first."""
+    amounts.sort(key=_amount, reverse=True)
+    return [(key, table[key]) for _, key in amounts[:ROWS]]
+
+
+_amount = itemgetter(0)
 
 
 def _file_id(file: FileKey) -> FileId:
