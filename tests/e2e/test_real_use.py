@@ -23,7 +23,7 @@ from tests.outcomes import unavailable
 
 BIG_BYTES = 1009 * PAGE + 77
 FILES = 5
-RENAMED_SECONDS = 15.0  # names of shown files are looked at again within about ten
+RENAMED_SECONDS = 25.0  # names of shown files are looked at again within about ten
 
 
 @dataclass(frozen=True)

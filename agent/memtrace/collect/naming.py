@@ -14,9 +14,9 @@ QUIET_SECONDS = 2.0
 """How long after its last event a file's name is looked at again."""
 EVERY_SECONDS = 60.0
 LEAST_PAUSE = 3.0
-SHARE = 0.0005
+SHARE = 0.001
 """Of one CPU's time that walks for names may take in the long run,"""
-CREDIT_SECONDS = 0.03
+CREDIT_SECONDS = 0.06
 """and what may be spent at once after a while without."""
 
 File = bytes

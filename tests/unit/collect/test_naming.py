@@ -62,13 +62,13 @@ def test_a_walk_is_followed_by_rest(clock: Clock) -> None:
 
 
 def test_walks_may_cost_a_share_of_a_cpu_in_the_long_run(clock: Clock) -> None:
-    """30 ms at once; what goes beyond is waited for, 2 seconds a millisecond."""
+    """60 ms at once; what goes beyond is waited for, a second a millisecond."""
     names = NameCheck()
-    names.rest(0.030)
+    names.rest(0.060)
     clock.now += 3
     names.unnamed([X])
     assert names.due() == {X}
-    names.rest(0.0115)  # 1.5 ms were earned meanwhile: 10 ms too much
+    names.rest(0.023)  # 3 ms were earned meanwhile: 20 ms too much
     names.unnamed([X])
     clock.now += 19.9
     assert names.due() == set()
