@@ -58,13 +58,19 @@ def test_ledger_equals_memory_stat(scene: Scene, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["tmpfs", "shared"])
 def test_shared_memory_is_a_kind_of_its_own(scene: Scene, name: str) -> None:
-    """Shared memory counts as shmem, whichever call brought it in, and names its process."""
+    """Shared memory counts as shmem, whichever call brought it in, and names its process.
+
+    A page that the kernel takes off the LRU and puts back counts as added again; the walk
+    of tmpfs finds that out and books it as removed for another reason.
+    """
     room: Room = getattr(scene, name)
     row = scene.snapshot.row(room.cgroup.path)
     pid = getattr(scene, f"{name}_pid")
     assert row["shmem_bytes"] == PAGES * PAGE
-    assert row.io("shmem") == PAGES * PAGE
-    assert row.driven(kind="shmem", tgid=pid) == PAGES * PAGE
+    again = row.removed_by("other")
+    assert row.io("shmem") - again == PAGES * PAGE
+    assert again <= PAGES * PAGE // 4
+    assert PAGES * PAGE <= row.driven(kind="shmem", tgid=pid) <= PAGES * PAGE + again
 
 
 def test_tmpfs_path_is_right_or_absent(scene: Scene) -> None:

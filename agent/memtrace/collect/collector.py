@@ -23,8 +23,9 @@ from memtrace.collect.shmem import ShmemCheck
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.identity import Resolver
+from memtrace.host.lru import drain_batches
 from memtrace.kernel import wire
-from memtrace.kernel.session import Session
+from memtrace.kernel.session import OBJECTS, Session
 from memtrace.samples import (
     BaselineState,
     CgroupSample,
@@ -36,6 +37,7 @@ from memtrace.samples import (
 )
 
 REPAIR_SECONDS = 20.0
+DISK_FILE = OBJECTS / "page_cache.bpf.o"
 CROWDED_ROWS = 16384
 """Rows in one gather from which on the ledgers (65,536 rows) are emptied more often."""
 MAX_ASKED = 65536
@@ -75,7 +77,9 @@ class Collector:
         self._reader = CgroupReader(hierarchy)
         self._tree = CgroupTree(hierarchy, self._released)
         self._baseline = Baseline(session, self._tree, self.gather)
-        self._shmem = ShmemCheck(session, self._tree, self._baseline, self.gather)
+        self._shmem = ShmemCheck(
+            session, self._tree, self._baseline, self.gather, lambda: drain_batches(DISK_FILE)
+        )
         self._times = BaselineTimes()
         self._made: dict[int, Ledger] = {}
         self._memory: dict[int, Memory | None] = {}
@@ -266,15 +270,18 @@ class Collector:
 
     def _ask_names(self, files: set[bytes]) -> None:
         started = time.monotonic()
-        before = {file: self._names.path(file) for file in files}
+        before = {file: self._called(file) for file in files}
         for chunk in _chunks(sorted(files), NAMES_PER_WALK):
             self._baseline.name(chunk)
             self._drain_events()
         self._naming.rest(time.monotonic() - started)
-        renamed = {file for file, path in before.items() if self._names.path(file) != path}
+        renamed = {file for file, called in before.items() if self._called(file) != called}
         for node in self._tree.nodes.values():
             if not renamed.isdisjoint(node.ledger.files):
                 node.ledger.rename()
+
+    def _called(self, file: bytes) -> tuple[str | None, bool | None]:
+        return self._names.path(file), self._names.deleted(file)
 
     def _cgroup(self, node: Node) -> CgroupSample:
         return CgroupSample(

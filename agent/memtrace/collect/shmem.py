@@ -27,12 +27,18 @@ class ShmemCheck:
     """Decides when to compare, compares, corrects. Figures are pages."""
 
     def __init__(
-        self, walker: Walker, tree: CgroupTree, baseline: Baseline, gather: Callable[[], None]
+        self,
+        walker: Walker,
+        tree: CgroupTree,
+        baseline: Baseline,
+        gather: Callable[[], None],
+        drain: Callable[[], None],
     ) -> None:
         self._walker = walker
         self._tree = tree
         self._baseline = baseline
         self._gather = gather
+        self._drain = drain
         self._figure: int | None = None
         self._active = False
         self._doubtful_since: float | None = None
@@ -76,6 +82,7 @@ class ShmemCheck:
 
     def _compare(self) -> None:
         self._walker.load_walker()
+        self._drain()  # or what is still to be told would be booked now and told later
         self._gather()
         self._touched = set()
         complete = self._walk()
