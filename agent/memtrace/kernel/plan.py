@@ -118,7 +118,9 @@ def _shmem_feature(traced: bool, walked: bool) -> Feature:
         return Feature(False, "no tracepoint tells when tmpfs or shared memory grows")
     if not walked:
         return Feature(True, "approximate: up to 31 pages per CPU late; no walk to correct it")
-    return Feature(True, "exact once quiet: followed on the LRU, corrected by a walk of tmpfs")
+    return Feature(
+        True, "what is held: exact once quiet (walk of tmpfs); what was added: up to 6 % over"
+    )
 
 
 def _baseline_feature(available: bool) -> Feature:
