@@ -91,14 +91,8 @@ enum pageflags {
 };
 
 struct kernfs_node {
-	struct kernfs_node *__parent;
 	const char *name;
 	__u64 id;
-};
-
-/* Before Linux 6.15 (633488947ef6 "kernfs: Use RCU to access kernfs_node::parent.") */
-struct kernfs_node___v6_14 {
-	struct kernfs_node___v6_14 *parent;
 };
 
 struct cgroup_root {
@@ -115,7 +109,6 @@ struct cgroup_subsys_state {
 
 struct cgroup {
 	struct cgroup_subsys_state self;
-	int level;
 	struct kernfs_node *kn;
 	struct cgroup_root *root;
 };
