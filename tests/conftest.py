@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.outcomes import Unavailable
+
+# A slow machine is no finding: pytest-timeout bounds every test.
+settings.register_profile("memtrace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("memtrace")
 
 HERE = Path(__file__).parent
 PRIVILEGED = ("kernel", "vm", "e2e")
