@@ -23,6 +23,7 @@ LEAVE_PAGES_EVERY = 20
 PAGES = 7
 SECONDS = 60
 RSS_GROWTH = 4 << 20
+DESCRIPTORS = 6  # held for each cgroup
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Crowd:
     after: Snapshot
     rss: tuple[int, int]
     descriptors: tuple[int, int]
+    elsewhere: int  # cgroups that others on the machine made meanwhile
 
 
 def _visit(room: Room, number: int, keep: bool) -> tuple[str, Path]:
@@ -49,6 +51,11 @@ def _visit(room: Room, number: int, keep: bool) -> tuple[str, Path]:
     return cgroup.path, path
 
 
+def _elsewhere(snapshot: Snapshot, parent: Room) -> int:
+    below = parent.cgroup.path + "/"
+    return sum(not row["cgroup"].startswith(below) for row in snapshot["containers"])
+
+
 @pytest.fixture(scope="module")
 def crowd(rooms: Rooms) -> Iterator[Crowd]:
     """Run the thousand below one parent, beside a memtrace of their own."""
@@ -58,7 +65,7 @@ def crowd(rooms: Rooms) -> Iterator[Crowd]:
         memtrace.first()
         for number in range(WARM_UP):
             _visit(parent, -number, keep=False)
-        memtrace.settle()
+        others = _elsewhere(memtrace.settle(), parent)
         before = memtrace.rss_bytes(), memtrace.descriptors()
         start, leftovers = time.monotonic(), {}
         for number in range(CGROUPS):
@@ -82,6 +89,7 @@ def crowd(rooms: Rooms) -> Iterator[Crowd]:
             after,
             (before[0], memtrace.rss_bytes()),
             (before[1], memtrace.descriptors()),
+            max(0, _elsewhere(after, parent) - others),
         )
 
 
@@ -135,7 +143,7 @@ def test_memory_stays_flat(crowd: Crowd) -> None:
 def test_descriptors_stay_flat(crowd: Crowd) -> None:
     """Every descriptor opened for a cgroup is closed when it goes."""
     before, after = crowd.descriptors
-    assert after <= before + 2
+    assert after <= before + 2 + DESCRIPTORS * crowd.elsewhere
 
 
 def test_nothing_was_lost(crowd: Crowd) -> None:
