@@ -16,6 +16,7 @@ from typing import Protocol
 
 from memtrace.collect.cgroups import CgroupTree
 from memtrace.collect.ledger import FILE_SHMEM, CgroupLedger, FilePages
+from memtrace.collect.sieve import Sieve
 from memtrace.kernel import wire
 from memtrace.kernel.session import Walked
 
@@ -55,7 +56,7 @@ class Baseline:
         self._gather = gather
         self._touched: set[Key] = set()
         self._unsettled: set[Key] = set()
-        self._devices: list[int] = []
+        self._met = Sieve()
         self._walking = False
         self.taken = False
         self.incomplete = ""
@@ -74,7 +75,8 @@ class Baseline:
 
     def known(self, cgroup: int, file: bytes) -> int:
         """The walked pages of a file that had no event yet; 0 when it had none."""
-        return self._walker.baseline_row(cgroup, file) if self.taken else 0
+        asked = self.taken and file in self._met
+        return self._walker.baseline_row(cgroup, file) if asked else 0
 
     def take(self, progress: Progress | None = None) -> None:
         """Walk everything. Raises BpfError."""
@@ -173,10 +175,12 @@ class Baseline:
         seen: set[Key] = set()
         largest: dict[int, list[tuple[int, bytes, int]]] = {}
         self._unsettled.clear()
+        self._met.clear()
         for cgroup, file, pages, shmem in decoded(self._walker.baseline_rows()):
             owner = older.get(cgroup)
             if owner is None:
                 continue
+            self._met.add(file)
             if file in moving:
                 self._unsettled.add((cgroup, file))
                 owner.files.setdefault(file, FilePages())
