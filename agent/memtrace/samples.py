@@ -3,12 +3,13 @@
 The one vocabulary shared by collect/ (builds Samples), model/ (turns two Samples
 into a Snapshot) and store/ (keeps Samples). Holds no behaviour. Every amount is in
 bytes, every cumulative figure counts from the moment the agent first saw the
-cgroup, and `None` means unknown, never zero.
+cgroup, and `None` means unknown, never zero. Rows are tuples, as there are many.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # The order of both tuples is the order of enum mt_kind / mt_reason in bpf/include/wire.h.
 KINDS: tuple[str, ...] = (
@@ -94,8 +95,7 @@ class Memory:
     hugetlb_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FileId:
+class FileId(NamedTuple):
     """A file as the kernel knows it: s_dev (major << 20 | minor), i_ino, i_generation."""
 
     device: int
@@ -103,8 +103,7 @@ class FileId:
     generation: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class DriverRow:
+class DriverRow(NamedTuple):
     """One row of the joint ledger: this process put so much of this file in, this way.
 
     `path` is the host path when known (undecodable bytes as surrogates), else None;
@@ -123,8 +122,7 @@ class DriverRow:
     recent_bytes: int = 0  # of these, since the sample before
 
 
-@dataclass(frozen=True, slots=True)
-class FileRow:
+class FileRow(NamedTuple):
     """One file's share of one cgroup's cache. resident = baseline + added - removed."""
 
     file: FileId | None

@@ -78,13 +78,13 @@ class CgroupTree:
                 node.empty_before = True
         self._bound_removed()
 
-    def ledger(self, cgroup: int) -> CgroupLedger:
-        """The ledger of a cgroup; one not known yet waits, without a path, to be told."""
+    def node(self, cgroup: int) -> Node:
+        """A cgroup; one not known yet waits, without a path, to be told."""
         node = self.nodes.get(cgroup)
         if node is None:
             node = self._add(cgroup, None, "", born=False)
             node.state = REMOVED
-        return node.ledger
+        return node
 
     def in_order(self) -> list[Node]:
         """Every cgroup with a known place, parents before children."""

@@ -16,7 +16,7 @@ from memtrace.collect import rows
 from memtrace.collect.baseline import Baseline, Progress
 from memtrace.collect.cgroups import RUNNING, CgroupTree, Node
 from memtrace.collect.events import CgroupChanged, PathSeen, TaskNamed, decode
-from memtrace.collect.ledger import FILE_SHMEM, CgroupLedger
+from memtrace.collect.ledger import FILE_SHMEM
 from memtrace.collect.names import Names
 from memtrace.collect.naming import NameCheck
 from memtrace.collect.shmem import ShmemCheck
@@ -158,23 +158,20 @@ class Collector:
             strict=True,
         )
         for (cgroup, file, process, kind), value in pairs:
-            ledger = self._tree.ledger(cgroup)
-            if ledger.baseline != 0 or self._is_older(cgroup):
-                if file not in ledger.files:
-                    self._remember_walked(cgroup, file, ledger)
+            node = self._tree.node(cgroup)
+            if not node.born:
+                if file not in node.ledger.files:
+                    self._remember_walked(node, file)
                 self._baseline.note_touch(cgroup, file)
-            entry = ledger.row(file, process, kind, value)
+            entry = node.ledger.row(file, process, kind, value)
             if entry.flags & FILE_SHMEM or self._shmem.is_shmem(file):
                 self._shmem.note_touch(cgroup, file)
 
-    def _is_older(self, cgroup: int) -> bool:
-        return not self._tree.nodes[cgroup].born
-
-    def _remember_walked(self, cgroup: int, file: bytes, ledger: CgroupLedger) -> None:
+    def _remember_walked(self, node: Node, file: bytes) -> None:
         """The first event of a file that was quiet until now: what the walk found of it."""
-        pages = self._baseline.known(cgroup, file)
+        pages = self._baseline.known(node.id, file)
         if pages:
-            ledger.hold(file, pages)
+            node.ledger.hold(file, pages)
 
     def _forget_name(self, file: bytes) -> None:
         self._asked.discard(file)
@@ -185,7 +182,7 @@ class Collector:
             cgroups = keys[: count * 8].cast("Q")
             totals = wire.TOTAL.iter_unpack(values[: count * wire.TOTAL.size])
             for cgroup, total in zip(cgroups, totals, strict=True):
-                self._tree.ledger(cgroup).set_totals(total)
+                self._tree.node(cgroup).ledger.set_totals(total)
 
     def _drain_events(self) -> None:
         self._session.drain_events(self._on_event)

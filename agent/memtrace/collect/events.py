@@ -6,24 +6,41 @@ Every string comes from user space by way of the kernel and may hold any byte bu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from memtrace.kernel import wire
 
 
-@dataclass(frozen=True, slots=True)
-class PathSeen:
-    """A file's path below its superblock's root, components leaf first; None: it has none.
+class PathSeen(NamedTuple):
+    """A file's path as the kernel told it; put together only when somebody asks.
 
-    `pseudo`: one name without a place, such as "memfd:x" or "SYSV00000000".
+    Most files come and go without ever being shown, so this is the event that has to be
+    cheap. `names`: the components, leaf first, each with its NUL.
     """
 
     file: bytes
     links: int
-    mode: int
-    magic: int
-    components: tuple[bytes, ...] | None
-    truncated: bool
-    pseudo: bool = False
+    flags: int
+    names: bytes
+
+    @property
+    def placed(self) -> bool:
+        """Whether the path is whole and below its superblock's root.
+
+        Otherwise it is cut, or one name without a place: "memfd:x", "SYSV00000000".
+        """
+        return not self.flags & (wire.PATH_TRUNCATED | wire.PATH_PSEUDO)
+
+    @property
+    def relative(self) -> str | None:
+        """The path below its superblock's root, undecodable bytes as surrogates; None: no name."""
+        if self.flags & wire.PATH_NONE:
+            return None
+        components = [name for name in reversed(self.names.split(b"\0")) if name]
+        start = "/"
+        if not self.placed:
+            start = "…/" if self.flags & wire.PATH_TRUNCATED else ""
+        return start + b"/".join(components).decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +93,9 @@ _CGROUP_EVENTS = (wire.EVENT_MKDIR, wire.EVENT_RMDIR, wire.EVENT_RELEASE)
 
 
 def _path(data: bytes) -> PathSeen:
-    _, flags, file, links, mode, magic, used = wire.PATH_EVENT.unpack_from(data)
-    if flags & wire.PATH_NONE:
-        return PathSeen(file, links, mode, magic, None, False)
+    _, flags, file, links, _mode, _magic, used = wire.PATH_EVENT.unpack_from(data)
     start = wire.PATH_EVENT.size
-    names = data[start : start + used].split(b"\0")
-    cut = bool(flags & wire.PATH_TRUNCATED)
-    components = tuple(name for name in names if name)
-    return PathSeen(file, links, mode, magic, components, cut, bool(flags & wire.PATH_PSEUDO))
+    return PathSeen(file, links, flags, data[start : start + used])
 
 
 def _cgroup(data: bytes) -> CgroupChanged:

@@ -20,18 +20,6 @@ MAX_FOLDERS = 4096
 FORGET = 0.25  # share of the oldest names given up when there are too many
 
 
-class FileName:
-    """One file's name. `relative` is below its superblock's root, None: it has none."""
-
-    __slots__ = ("deleted", "host", "placed", "relative")
-
-    def __init__(self, relative: str | None, deleted: bool, placed: bool) -> None:
-        self.relative = relative
-        self.deleted = deleted
-        self.placed = placed  # False: not a whole path, so below no mount
-        self.host: str | None = None
-
-
 class Names:
     """Names by wire.FILE and wire.PROCESS. `forget_file` is told which names are given up."""
 
@@ -40,7 +28,8 @@ class Names:
         self._mounts = MountTable(root)
         self._mounts.refresh()
         self._forget_file = forget_file
-        self._files: dict[bytes, FileName] = {}
+        self._files: dict[bytes, PathSeen] = {}
+        self._hosts: dict[bytes, str] = {}  # paths on the host, as far as asked for
         self._processes: dict[bytes, str] = {}
         self._devices: dict[int, str | None] = {}
         self._folders: dict[tuple[int, str], str] = {}
@@ -50,18 +39,13 @@ class Names:
         if not self._mounts.refresh():
             return False
         self._folders.clear()
-        for name in self._files.values():
-            name.host = None
+        self._hosts.clear()
         return True
 
     def learn_file(self, seen: PathSeen) -> None:
         """Remember a path event."""
-        relative = None
-        if seen.components is not None:
-            joined = b"/".join(reversed(seen.components)).decode("utf-8", "surrogateescape")
-            relative = ("…/" if seen.truncated else "" if seen.pseudo else "/") + joined
-        placed = not seen.truncated and not seen.pseudo
-        self._files[seen.file] = FileName(relative, seen.links == 0, placed)
+        self._files[seen.file] = seen
+        self._hosts.pop(seen.file, None)
         if len(self._files) > MAX_FILES:
             self._forget_oldest_files()
 
@@ -84,17 +68,13 @@ class Names:
         inode, device, _ = wire.FILE.unpack(file)
         if inode == 0:
             return self._device(device) if device else None
-        name = self._files.get(file)
-        if name is None or name.relative is None:
-            return None
-        if name.host is None:
-            name.host = self._host(device, name)
-        return name.host
+        known = self._hosts.get(file)
+        return self._host(file, device) if known is None else known
 
     def deleted(self, file: bytes) -> bool | None:
         """Whether the file had no name left when it was seen; None: never told."""
-        name = self._files.get(file)
-        return name.deleted if name else None
+        seen = self._files.get(file)
+        return seen.links == 0 if seen else None
 
     def comm(self, process: bytes) -> str | None:
         """The process' name; asked from /proc when no event told it and it still runs."""
@@ -108,12 +88,16 @@ class Names:
         ticks = start_ticks(self._root, tgid) if comm else None
         return comm if ticks is not None and same_start(ticks, start) else None
 
-    def _host(self, device: int, name: FileName) -> str:
-        relative = name.relative or ""
-        if not name.placed:
-            return relative
-        folder, _, leaf = relative.rpartition("/")
-        return f"{self._host_folder(device, folder or '/').rstrip('/')}/{leaf}"
+    def _host(self, file: bytes, device: int) -> str | None:
+        seen = self._files.get(file)
+        path = seen.relative if seen else None
+        if path is None or seen is None:
+            return None
+        if seen.placed:
+            folder, _, leaf = path.rpartition("/")
+            path = f"{self._host_folder(device, folder or '/').rstrip('/')}/{leaf}"
+        self._hosts[file] = path
+        return path
 
     def _host_folder(self, device: int, folder: str) -> str:
         """Where a directory is on the host: asked once, as files come by the directory."""
@@ -133,4 +117,5 @@ class Names:
     def _forget_oldest_files(self) -> None:
         for old in list(self._files)[: int(MAX_FILES * FORGET)]:
             del self._files[old]
+            self._hosts.pop(old, None)
             self._forget_file(old)

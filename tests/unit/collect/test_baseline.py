@@ -164,7 +164,7 @@ def test_more_unsettled_files_than_a_walk_can_want_settle_in_turn(rig: Rig) -> N
     for _ in range(2):
         rig.collector._baseline.settle()
     assert rig.collector._baseline.unsettled == 0
-    assert rig.collector._tree.ledger(a).baseline == 1
+    assert rig.collector._tree.node(a).ledger.baseline == 1
 
 
 def test_an_incomplete_walk_settles_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,7 +170,7 @@ def test_repair_keeps_a_removed_cgroup_of_unknown_baseline(grove: Grove) -> None
 
 def test_pages_may_come_before_their_cgroup(grove: Grove) -> None:
     """A row of an unknown id waits unseen; the mkdir that follows shows it with its pages."""
-    grove.tree.ledger(NEW).added[WRITE] = 5
+    grove.tree.node(NEW).ledger.added[WRITE] = 5
     assert ("", REMOVED) not in grove.paths()
     grove.tell(MKDIR, NEW, "/new")
     assert grove.paths()[-1] == ("/new", RUNNING)
@@ -181,7 +181,7 @@ def test_pages_may_come_before_their_cgroup(grove: Grove) -> None:
 def test_repair_places_a_cgroup_known_by_its_pages_alone(grove: Grove) -> None:
     """The mkdir was lost, or this kernel tells none: the walk gives the waiting one its place."""
     made = grove.mkdir("/quiet")
-    grove.tree.ledger(made).added[WRITE] = 5
+    grove.tree.node(made).ledger.added[WRITE] = 5
     grove.tree.repair()
     assert grove.paths()[-1] == ("/quiet", RUNNING)
 

@@ -21,44 +21,41 @@ def event(record: bytes) -> object:
     return decode(memoryview(record))
 
 
+def path(record: bytes) -> PathSeen:
+    """Decode a path event."""
+    seen = event(record)
+    assert isinstance(seen, PathSeen)
+    return seen
+
+
 def test_a_path_arrives_leaf_first() -> None:
-    """Components as the kernel walked them, with links, mode and magic."""
-    assert event(records.path_event(FILE, b"16384", b"base", b"data")) == PathSeen(
-        FILE, 1, 0o100644, 0xEF53, (b"16384", b"base", b"data"), False, False
-    )
+    """Components as the kernel walked them become a path from the root, with the links."""
+    seen = path(records.path_event(FILE, b"16384", b"base", b"data"))
+    assert (seen.file, seen.links, seen.relative) == (FILE, 1, "/data/base/16384")
+    assert seen.placed
 
 
 def test_a_file_without_a_dentry_has_no_path() -> None:
     """Flag 2: components are unknown, not empty."""
-    seen = event(records.path_event(FILE, b"stale", flags=NONE))
-    assert isinstance(seen, PathSeen)
-    assert seen.components is None
+    assert path(records.path_event(FILE, b"stale", flags=NONE)).relative is None
 
 
-@pytest.mark.parametrize(
-    ("flag", "expected"), [(TRUNCATED, (True, False)), (PSEUDO, (False, True))]
-)
-def test_flags_of_a_path(flag: int, expected: tuple[bool, bool]) -> None:
-    """Cut paths and names without a place are marked."""
-    seen = event(records.path_event(FILE, b"memfd:x", flags=flag))
-    assert isinstance(seen, PathSeen)
-    assert (seen.truncated, seen.pseudo) == expected
+@pytest.mark.parametrize(("flag", "told"), [(TRUNCATED, "…/memfd:x"), (PSEUDO, "memfd:x")])
+def test_flags_of_a_path(flag: int, told: str) -> None:
+    """Cut paths and names without a place are marked, and are below no mount."""
+    seen = path(records.path_event(FILE, b"memfd:x", flags=flag))
+    assert (seen.relative, seen.placed) == (told, False)
 
 
 def test_what_lies_behind_the_used_bytes_is_not_read() -> None:
     """Scratch memory is reused: only `bytes` of it belong to this record."""
-    record = records.path_event(FILE, b"new") + b"old\0older\0"
-    seen = event(record)
-    assert isinstance(seen, PathSeen)
-    assert seen.components == (b"new",)
+    assert path(records.path_event(FILE, b"new") + b"old\0older\0").relative == "/new"
 
 
 def test_a_path_that_claims_more_than_there_is() -> None:
     """A count beyond the record takes what is there."""
-    record = struct.pack("<II16sIIII", 1, 0, FILE, 0, 0, 0, 2**32 - 1) + b"leaf\0"
-    seen = event(record)
-    assert isinstance(seen, PathSeen)
-    assert (seen.components, seen.links) == ((b"leaf",), 0)
+    seen = path(struct.pack("<II16sIIII", 1, 0, FILE, 0, 0, 0, 2**32 - 1) + b"leaf\0")
+    assert (seen.relative, seen.links) == ("/leaf", 0)
 
 
 def test_a_process_gets_its_name_up_to_the_first_nul() -> None:
@@ -107,5 +104,7 @@ def test_a_record_cut_inside_its_fixed_part_is_nothing(kind: int, size: int) -> 
 @given(st.integers(0, 8), st.binary(max_size=300))
 def test_no_bytes_raise(kind: int, rest: bytes) -> None:
     """Whatever arrives is an event or nothing."""
-    event(struct.pack("<I", kind) + rest)
+    seen = event(struct.pack("<I", kind) + rest)
+    if isinstance(seen, PathSeen):
+        assert seen.relative is None or seen.relative
     event(rest)

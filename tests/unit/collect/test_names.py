@@ -28,8 +28,8 @@ def seen(
     nowhere: bool = False,
 ) -> PathSeen:
     """A path event, decoded."""
-    parts = None if nowhere else leaf_first
-    return PathSeen(file, links, 0o100644, 0xEF53, parts, cut, pseudo)
+    flags = records.TRUNCATED * cut | records.PSEUDO * pseudo | records.NONE * nowhere
+    return PathSeen(file, links, flags, b"".join(name + b"\0" for name in leaf_first))
 
 
 class Host:

@@ -23,7 +23,7 @@ ME = records.process(10, 99)
 def names(tmp_path: Path) -> Names:
     """Names without mounts; FILE is /data/x and process 10 is dd."""
     made = Names(tmp_path, lambda _: None)
-    made.learn_file(PathSeen(FILE, 1, 0o100644, 0xEF53, (b"x", b"data"), False))
+    made.learn_file(PathSeen(FILE, 1, 0, b"x\0data\0"))
     made.learn_process(ME, b"dd")
     return made
 

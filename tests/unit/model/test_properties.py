@@ -34,6 +34,7 @@ drivers = st.builds(
     st.sampled_from(KINDS),
     names,
     amounts,
+    amounts,
 )
 files = st.builds(
     FileRow,
