@@ -16,6 +16,7 @@
 #include "kernel.h"
 #include "maps.h"
 #include "names.h"
+#include "shmem.h"
 
 #define MT_LEVELS 8 /* of 64 slots each: 2^48 pages */
 #define MT_SLOTS_PER_NODE 64
@@ -236,24 +237,38 @@ static __always_inline void identify_inode(struct mt_walk_state *s, struct inode
 	s->key.generation = s->file.generation;
 }
 
-/* An inode borrowing another's mapping (a device node) is counted at its owner only. */
+static __always_inline void visit_pages(struct mt_walk_state *s, struct inode *inode,
+					struct address_space *mapping, const struct mt_file *file)
+{
+	s->answer.files++;
+	if ((s->answer.flags & MT_WALK_NAMES) && file->inode)
+		send_path(inode, file, 2);
+	if (s->answer.flags & MT_WALK_COUNT)
+		count_pages(s, mapping);
+}
+
+/*
+ * An inode borrowing another's mapping (a device node) is counted at its owner only.
+ * A shmem page that comes while its file is being counted may be taken as told, and is
+ * found by the next walk; told twice it would stay wrong.
+ */
 static __always_inline void visit_inode(struct mt_walk_state *s, struct inode *inode)
 {
 	struct address_space *mapping = BPF_CORE_READ(inode, i_mapping);
+	__u64 pages = BPF_CORE_READ(mapping, nrpages);
 	struct mt_file file;
 
 	s->answer.inodes++;
-	if (!BPF_CORE_READ(mapping, nrpages) || BPF_CORE_READ(mapping, host) != inode)
+	if ((!pages && !s->shmem) || BPF_CORE_READ(mapping, host) != inode)
 		return;
 	identify_inode(s, inode);
 	file = s->file;
 	if ((s->answer.flags & MT_WALK_WANTED) && !bpf_map_lookup_elem(&wanted, &file))
 		return;
-	s->answer.files++;
-	if ((s->answer.flags & MT_WALK_NAMES) && file.inode)
-		send_path(inode, &file, 2);
-	if (s->answer.flags & MT_WALK_COUNT)
-		count_pages(s, mapping);
+	if (pages)
+		visit_pages(s, inode, mapping, &file);
+	if (s->shmem && s->answer.flags & MT_WALK_COUNT)
+		tell_all(&file, inode);
 }
 
 /* The link is not one of this list any more: go back, or start again. */

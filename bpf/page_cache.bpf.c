@@ -11,6 +11,7 @@
 #include "kernel.h"
 #include "ledger.h"
 #include "names.h"
+#include "shmem.h"
 #include "syscalls.h"
 
 /* Fills key's file part and says what becomes of the inode's pages. */
@@ -116,6 +117,15 @@ MT_INLINE void start_delete(struct mt_slot *slot, struct task_struct *task, long
 		name_key(host, &slot->key, 1);
 }
 
+MT_INLINE void shmem_gone(const struct mt_ledger_key *key, __u64 pages)
+{
+	struct mt_file file = {.inode = key->inode,
+			       .device = key->device,
+			       .generation = key->generation};
+
+	tell_gone(&file, pages);
+}
+
 PROBE(mm_filemap_delete_from_page_cache)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -136,6 +146,8 @@ PROBE(mm_filemap_delete_from_page_cache)
 		start_delete(slot, task, nr, host, unlinked);
 	}
 	slot->pages += folio_pages(folio);
+	if (is_swapbacked(folio))
+		shmem_gone(&slot->key, folio_pages(folio));
 	leave_slot(slot);
 	return 0;
 }

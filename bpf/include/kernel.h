@@ -95,6 +95,20 @@ MT_INLINE __u64 task_memcg_id(struct task_struct *task)
 #define MT_ALIAS_OFFSET bpf_core_field_offset(((struct dentry *)0)->d_u.d_alias)
 #endif
 
+#ifdef MEMTRACE_BCC
+#define MT_SHMEM_INODE_OFFSET __builtin_offsetof(struct shmem_inode_info, vfs_inode)
+#else
+#define MT_SHMEM_INODE_OFFSET bpf_core_field_offset(((struct shmem_inode_info *)0)->vfs_inode)
+#endif
+
+/* Pages of a tmpfs inode that are swapped out. */
+MT_INLINE __u64 swapped_pages(struct inode *inode)
+{
+	char *info = (char *)inode - MT_SHMEM_INODE_OFFSET;
+
+	return SREAD((struct shmem_inode_info *)info, swapped);
+}
+
 /* The system call current is in: orig_ax, -1 for a page fault from user space. */
 MT_INLINE long current_syscall(struct task_struct *task)
 {

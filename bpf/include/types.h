@@ -54,6 +54,11 @@ struct address_space {
 	unsigned long nrpages;
 };
 
+struct shmem_inode_info {
+	unsigned long swapped;
+	struct inode vfs_inode;
+};
+
 struct super_block {
 	struct list_head s_list;
 	unsigned int s_dev;

@@ -151,8 +151,9 @@ class CgroupLedger:
             self.fresh.append((key, driver))
         driver.pages += pages
         driver.recent += pages
-        driver.syscall = syscall
-        driver.compat = compat
+        if syscall != wire.NO_SYSCALL:
+            driver.syscall = syscall
+            driver.compat = compat
 
     def _adder(self, file: FileKey, process: ProcessKey) -> ProcessKey:
         """Who adds to a shared file; what was nobody's until now becomes its first adder's."""

@@ -24,6 +24,7 @@ from memtrace.kernel.sysfiles import cpu_list, text
 OBJECTS = Path(__file__).resolve().parent.parent / "bpf"
 _EVENT_MAPS = ("events", "losses")
 _LEDGER_MAPS = ("slots", "control", "ledger_a", "ledger_b", "totals", "empty_total")
+_TOLD_MAPS = ("shmem_told",)
 _NAME_MAPS = ("named_files", "named_tasks", "path_scratch")
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 _ZERO = struct.pack("<I", 0)
@@ -116,7 +117,7 @@ class Session:
     def load_walker(self) -> None:
         """Load the baseline walker and its maps; does nothing when it is there."""
         if self._walker is None:
-            self._walker = self._object("baseline", share=_EVENT_MAPS + _NAME_MAPS)
+            self._walker = self._object("baseline", share=_EVENT_MAPS + _NAME_MAPS + _TOLD_MAPS)
 
     def superblocks(self) -> Iterator[tuple[int, Walked]]:
         """Every superblock's index, device and magic; nothing of it is walked."""
@@ -200,7 +201,7 @@ class Session:
         self._named_files = page_cache.map("named_files")
         self._flush = page_cache.program("flush")
         if plan.shmem:
-            shared = (*_EVENT_MAPS, *_LEDGER_MAPS, *_NAME_MAPS)
+            shared = (*_EVENT_MAPS, *_LEDGER_MAPS, *_NAME_MAPS, *_TOLD_MAPS)
             self._attach_all(self._object("shmem", share=shared))
         if plan.cgroup_events:
             rodata = {"cfg_memory_hierarchy": _u32(memory_hierarchy)}
