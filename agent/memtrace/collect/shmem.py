@@ -1,8 +1,9 @@
 """Makes the ledger of tmpfs and shared memory exact: compares it with a walk of tmpfs.
 
-Additions are seen on the LRU: up to 31 pages per CPU late, and again when a page is
-taken off and put back; pages swapped out or migrated leave without an event. A walk
-says what is there; the difference is booked as added, or as removed for reason other.
+Additions are seen on the LRU: up to 31 pages per CPU late, and not at all when a page is
+deleted before; pages go to swap and back without an event. A walk says what is there;
+the difference is booked as added, or as removed for reason other, and the kernel side
+takes every walked page as told (bpf/include/shmem.h).
 It runs only after something happened, once it is quiet, and seldom in proportion to
 what it costs.
 """

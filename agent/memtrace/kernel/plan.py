@@ -118,9 +118,7 @@ def _shmem_feature(traced: bool, walked: bool) -> Feature:
         return Feature(False, "no tracepoint tells when tmpfs or shared memory grows")
     if not walked:
         return Feature(True, "approximate: up to 31 pages per CPU late; no walk to correct it")
-    return Feature(
-        True, "what is held: exact once quiet (walk of tmpfs); what was added: up to 6 % over"
-    )
+    return Feature(True, "exact once quiet (walk of tmpfs); up to 31 pages per CPU late until then")
 
 
 def _baseline_feature(available: bool) -> Feature:

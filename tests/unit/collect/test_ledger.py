@@ -8,6 +8,7 @@ import pytest
 
 from memtrace.collect import ledger as module
 from memtrace.collect.ledger import FILE_METADATA, FILE_SHMEM, FILE_UNLINKED, CgroupLedger
+from memtrace.kernel import wire
 from tests.unit.collect import records
 from tests.unit.collect.records import METADATA, READ, RECLAIM, SHMEM, UNLINK, WRITE
 
@@ -196,6 +197,14 @@ def test_nobodys_pages_are_the_known_adders() -> None:
     add(ledger, 2, by=ME, kind=SHMEM)
     add(ledger, 3, by=NOBODY, kind=SHMEM)
     assert {key[1]: row.pages for key, row in ledger.drivers.items()} == {ME: 5}
+
+
+def test_nobodys_pages_keep_the_adders_system_call() -> None:
+    """ME wrote (1); what a kernel thread told later of the same file says nothing of the call."""
+    ledger = CgroupLedger()
+    add(ledger, 2, by=ME, kind=SHMEM)
+    ledger.row(FILE, NOBODY, SHMEM, (3, wire.NO_SYSCALL, 0))
+    assert [(row.pages, row.syscall) for row in ledger.drivers.values()] == [(5, 1)]
 
 
 def test_pages_that_change_hands_are_not_recent_again() -> None:

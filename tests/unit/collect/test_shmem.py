@@ -60,7 +60,7 @@ def test_pages_told_late_are_counted_at_once_and_once(rig: Rig) -> None:
 
 
 def test_pages_told_twice_are_counted_once(rig: Rig) -> None:
-    """Taken off the LRU and put back: told again, and taken away as reason other."""
+    """Put back on the LRU unrecognised: told again, and taken away as reason other."""
     rig.kernel.tell_added(rig.id("/a"), X, 4, SHMEM)
     assert quiet(rig) == 10
     row = rig.row("/a").ledger
