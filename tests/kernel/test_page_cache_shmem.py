@@ -149,7 +149,7 @@ def test_writers_side_by_side_have_exact_files(writers: Writers) -> None:
 
 
 def test_writers_side_by_side_are_told_apart(writers: Writers) -> None:
-    """A file's writer is named for it; pages that waited may carry another of the cgroup's tasks."""
+    """A file's writer is named for it, except for what a neighbour's work put on the LRU."""
     row = writers.snapshot.row(writers.pair.cgroup.path)
     for path, (pid, _) in writers.written.items():
         drivers = [each for each in row.drivers(kind="shmem") if same_file(each, path)]
