@@ -22,7 +22,7 @@ enum mt_slot_index {
 };
 
 #define MT_SLOT_COUNTED 0
-#define MT_SLOT_HUGETLB 1 /* not in memory.stat's cache */
+#define MT_SLOT_HUGETLB 1 /* not in memory.stat's cache: dropped */
 
 struct mt_slot {
 	__u32 busy;
@@ -106,10 +106,6 @@ MT_INLINE void add_to_total(struct mt_slot *slot, bool in_ledger)
 		count_loss(MT_LOST_TOTAL_PAGES, slot->pages);
 		return;
 	}
-	if (slot->fate == MT_SLOT_HUGETLB) {
-		__sync_fetch_and_add(&total->hugetlb, removal ? -slot->pages : slot->pages);
-		return;
-	}
 	if (removal)
 		__sync_fetch_and_add(&total->removed[kind & (MT_REASONS - 1)], slot->pages);
 	else
@@ -126,16 +122,11 @@ MT_INLINE void add_to_total(struct mt_slot *slot, bool in_ledger)
 /* Moves a slot's run into the ledger of `epoch` and leaves the slot empty. */
 MT_INLINE void flush_slot(struct mt_slot *slot, __u32 epoch)
 {
-	bool in_ledger = true;
-
-	if (slot->pages) {
-		if (!slot->key.cgroup) {
+	if (slot->pages && slot->fate == MT_SLOT_COUNTED) {
+		if (slot->key.cgroup)
+			add_to_total(slot, add_to_ledger(epoch, slot));
+		else
 			count_loss(MT_LOST_NO_CGROUP, slot->pages);
-		} else {
-			if (slot->fate == MT_SLOT_COUNTED)
-				in_ledger = add_to_ledger(epoch, slot);
-			add_to_total(slot, in_ledger);
-		}
 	}
 	slot->pages = 0;
 	slot->mapping = 0;

@@ -75,7 +75,6 @@ struct mt_total {
 	__u64 removed[MT_REASONS];
 	__u64 overflow_added; /* of these, pages the ledger had no room for */
 	__u64 overflow_removed;
-	__u64 hugetlb; /* signed: hugetlbfs pages, outside memory.stat's cache */
 };
 
 /* One element, index 0: written by the agent, read by every program. */
@@ -90,7 +89,7 @@ enum mt_loss {
 	MT_LOST_NAMES,	      /* ... and it was a path or a process name */
 	MT_LOST_LEDGER_PAGES, /* pages that went to overflow_* instead of a row */
 	MT_LOST_TOTAL_PAGES,  /* pages whose cgroup had no room in `totals` */
-	MT_LOST_NO_CGROUP,    /* pages without a memory cgroup */
+	MT_LOST_NO_CGROUP,    /* page cache that no memory cgroup pays for */
 	MT_LOSSES = 8,
 };
 

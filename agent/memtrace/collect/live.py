@@ -12,6 +12,7 @@ from typing import Self
 from memtrace.collect.baseline import Progress
 from memtrace.collect.collector import Collector
 from memtrace.host.hierarchy import HostError, find_hierarchy
+from memtrace.kernel import wire
 from memtrace.kernel.errors import BpfError
 from memtrace.kernel.plan import QUESTIONS, Plan, make_plan
 from memtrace.kernel.session import OBJECTS, Session
@@ -82,6 +83,10 @@ class Live:
         if also is not None:
             watched.append(also)
         return select.select(watched, [], [], seconds)[0]
+
+    def uncharged_pages(self) -> int:
+        """Pages added or removed so far that no memory cgroup pays for: no row has them."""
+        return self._session.losses()[wire.LOSS_NO_CGROUP]
 
     def request_baseline(self) -> None:
         """Take the baseline (again) before the next sample."""

@@ -57,21 +57,30 @@ def verify(options: argparse.Namespace) -> int:
         with stopping() as wish, open_live(options.root, options.engine, baseline=False) as live:
             wish.tell(live)
             steps = list(_steps(live, options, wish))
+            uncharged = live.uncharged_pages()
     except LiveError as error:
         failure = CommandError(str(error))
         failure.exit_code = error.exit_code
         raise failure from error
     except OSError as error:
         raise CommandError(f"the workload cannot run here: {error}; is the disk full?") from error
-    good = sum(step.ok for step in steps)
+    proven = all(step.ok for step in steps)
     if options.json:
-        facts = [_facts(step) for step in steps]
-        print(line_of({"schema": SCHEMA, "ok": good == len(steps), "steps": facts}))
-    elif good == len(steps):
-        print(f"verified: ledger = kernel in all {good} steps, to the page.")
+        facts = {"ok": proven, "steps": [*map(_facts, steps)], "uncharged_pages": uncharged}
+        print(line_of({"schema": SCHEMA, **facts}))
     else:
-        print(f"NOT verified: {len(steps) - good} of {len(steps)} steps differ.")
-    return 0 if good == len(steps) else 1
+        print(*_conclusion(steps, uncharged), sep="\n")
+    return 0 if proven else 1
+
+
+def _conclusion(steps: list[Step], uncharged: int) -> Iterator[str]:
+    if uncharged:
+        yield f"{uncharged} pages of this machine have no memory cgroup: no row can show them."
+    good = sum(step.ok for step in steps)
+    if good == len(steps):
+        yield f"verified: ledger = kernel in all {good} steps, to the page."
+    else:
+        yield f"NOT verified: {len(steps) - good} of {len(steps)} steps differ."
 
 
 def _steps(live: Live, options: argparse.Namespace, wish: Stopping) -> Iterator[Step]:

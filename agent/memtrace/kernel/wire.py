@@ -24,8 +24,8 @@ FILE = Struct("<QII")
 """inode, device, generation; also the key of `wanted` and `named_files`."""
 PROCESS = Struct("<II")
 """tgid, start (the leader's start_boottime >> 20, about milliseconds since boot)."""
-TOTAL = Struct(f"<{KIND_NUMBERS}Q{REASON_NUMBERS}Q2Qq")
-"""added by kind, removed by reason, overflow added, overflow removed, hugetlb."""
+TOTAL = Struct(f"<{KIND_NUMBERS}Q{REASON_NUMBERS}Q2Q")
+"""added by kind, removed by reason, overflow added, overflow removed."""
 CONTROL = Struct("<I4x")
 """epoch."""
 BASELINE_KEY = Struct("<Q16s")

@@ -68,18 +68,19 @@ def clean(memory: Memory | None) -> int | None:
 def unexplained(memory: Memory, mode: str) -> int | None:
     """Return usage that no figure accounts for, signed; None if a needed figure is unknown.
 
-    v2: usage - anon - file - kernel - sock, where `kernel` already holds slab, stacks, page
-    tables and per-CPU data. v1 (and hybrid, whose memory controller is v1): usage - rss -
-    cache - kmem; TCP buffers have a counter of their own there. A few MiB are normal: each
-    CPU keeps up to 64 charged pages in stock and memory.stat lags behind usage. hugetlb
-    pages stay in the remainder where the mount counts them as memory.
+    v2: usage - anon - file - kernel - sock - hugetlb, where `kernel` already holds slab,
+    stacks, page tables and per-CPU data. v1 (and hybrid, whose memory controller is v1): usage -
+    rss - cache - kmem; TCP buffers have a counter of their own there. A few MiB are normal: each
+    CPU keeps up to 64 charged pages in stock and memory.stat lags behind usage. Huge pages are
+    part of usage only with the mount option memory_hugetlb_accounting, and known then since
+    Linux 05d4532b60e3 ("memcg/hugetlb: add hugeTLB counters to memcg") (in v6.13).
     """
     usage, anon, file = memory.usage_bytes, memory.anon_bytes, memory.file_bytes
     kernel = _kernel(memory)
     sock = memory.sock_bytes if mode == "v2" else 0
     if usage is None or anon is None or file is None or kernel is None or sock is None:
         return None
-    return usage - anon - file - kernel - sock
+    return usage - anon - file - kernel - sock - (memory.hugetlb_bytes or 0)
 
 
 def _kernel(memory: Memory) -> int | None:

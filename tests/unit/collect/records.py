@@ -54,4 +54,4 @@ def total(added: dict[int, int], removed: dict[int, int], overflow: int = 0) -> 
     """A struct mt_total: pages by kind, pages by reason (0 is reclaim)."""
     numbers = [added.get(kind, 0) for kind in range(16)]
     numbers += [removed.get(reason, 0) for reason in range(8)]
-    return struct.pack("<26Qq", *numbers, overflow, 0, 0)
+    return struct.pack("<26Q", *numbers, overflow, 0)

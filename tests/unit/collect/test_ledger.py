@@ -17,9 +17,9 @@ ME, YOU, NOBODY = records.process(10), records.process(20), bytes(8)
 
 
 def totals(added: dict[int, int], removed: dict[int, int], overflow: int = 0) -> tuple[int, ...]:
-    """wire.TOTAL unpacked: 16 kinds, 8 reasons, 2 overflows, hugetlb."""
+    """wire.TOTAL unpacked: 16 kinds, 8 reasons, 2 overflows."""
     kinds = [added.get(kind, 0) for kind in range(16)]
-    return (*kinds, *(removed.get(reason, 0) for reason in range(8)), overflow, 0, 0)
+    return (*kinds, *(removed.get(reason, 0) for reason in range(8)), overflow, 0)
 
 
 def add(

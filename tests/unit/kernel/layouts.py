@@ -20,10 +20,7 @@ WALK = ("fd flags index found", "inodes files pages full", "restarts torn device
 MIRRORS: dict[str, tuple[Struct, tuple[tuple[str, ...], ...]]] = {
     "mt_ledger_key": (wire.LEDGER_KEY, (("cgroup",), FILE, PROCESS, ("kind",))),
     "mt_ledger_value": (wire.LEDGER_VALUE, (("pages",), ("syscall",), ("compat",))),
-    "mt_total": (
-        wire.TOTAL,
-        (("added",), ("removed",), ("overflow_added", "overflow_removed"), ("hugetlb",)),
-    ),
+    "mt_total": (wire.TOTAL, (("added",), ("removed",), ("overflow_added", "overflow_removed"))),
     "mt_control": (wire.CONTROL, (("epoch",),)),
     "mt_path_event": (
         wire.PATH_EVENT,

@@ -74,7 +74,7 @@ def test_sizes_are_what_the_records_are() -> None:
     assert wire.LEDGER_VALUE.size == 16
     assert wire.FILE.size == 16
     assert wire.PROCESS.size == 8
-    assert wire.TOTAL.size == 16 * 8 + 8 * 8 + 3 * 8
+    assert wire.TOTAL.size == 16 * 8 + 8 * 8 + 2 * 8
     assert wire.CONTROL.size == 8
     assert wire.BASELINE_KEY.size == 24
     assert wire.BASELINE_VALUE.size == 16

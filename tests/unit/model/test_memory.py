@@ -59,6 +59,12 @@ def test_unexplained_is_signed_and_needs_its_parts(
     assert unexplained(memory, mode) == expected
 
 
+def test_huge_pages_that_count_as_memory_are_explained() -> None:
+    """memory.stat has a `hugetlb` line only where huge pages are part of usage."""
+    charged = {"anon_bytes": 20, "file_bytes": 30, "kernel_bytes": 10, "sock_bytes": 5}
+    assert unexplained(Memory(100, 100, **charged, hugetlb_bytes=32), "v2") == 3
+
+
 def test_kernel_memory_comes_from_its_parts_on_older_kernels() -> None:
     """memory.stat without a `kernel` line."""
     memory = Memory(
