@@ -24,7 +24,8 @@ LIMIT = 8 << 20
 OVER_LIMIT_PAGES = 4 * LIMIT // PAGE + 3
 QUIET_SECONDS = 4
 CGROUPS = Path("/sys/fs/cgroup/memtrace-test-core")
-DISK, TMPFS = Path("/disk"), Path("/tmp")
+DISK, TMPFS, HUGETLBFS = Path("/disk"), Path("/tmp"), Path("/huge")
+HUGE, HUGE_PAGES = 2 << 20, 7
 
 Driver = tuple[str, str, int]  # kind, path, bytes
 Act = Callable[[Path], list[Driver]]
@@ -147,6 +148,18 @@ def tmpfs(cgroup: Path) -> list[Driver]:
     return []
 
 
+def hugetlb(cgroup: Path) -> list[Driver]:
+    """Huge pages, charged like any memory: no page cache all the same."""
+    subprocess.run(["mount", "-o", "remount,memory_hugetlb_accounting", "/sys/fs/cgroup"])
+    Path("/proc/sys/vm/nr_hugepages").write_text(str(HUGE_PAGES))
+    HUGETLBFS.mkdir()
+    subprocess.run(["mount", "-t", "hugetlbfs", "hugetlbfs", HUGETLBFS], check=True)
+    with (HUGETLBFS / "file").open("wb") as file:
+        os.truncate(file.fileno(), HUGE_PAGES * HUGE)
+    workload(cgroup, touch, HUGETLBFS / "file")
+    return []
+
+
 def more(cgroup: Path) -> list[Driver]:
     """Add to, and remove from, what the baseline found: run in an older cgroup."""
     workload(cgroup, write, DISK / "more", KEPT, PAGE)
@@ -166,6 +179,7 @@ ACTS: dict[str, Act] = {
         truncate,
         reclaim,
         tmpfs,
+        hugetlb,
         more,
     )
 }
@@ -182,7 +196,8 @@ class Memtrace:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         self._line = b""
         self._arrived = threading.Condition()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def after(self, moment: float, timeout: float = 60) -> dict[str, Any]:
         """The first snapshot taken after a moment."""
@@ -201,7 +216,9 @@ class Memtrace:
     def stop(self) -> int:
         """Ctrl-C; return the exit code."""
         self._process.send_signal(2)
-        return self._process.wait(30)
+        code = self._process.wait(30)
+        self._reader.join(30)  # a thread that is still there at exit needs libgcc_s to end
+        return code
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -306,6 +323,9 @@ def check_all(checks: Checks, memtrace: Memtrace, baseline: int) -> None:
     shmem = amount(rows["tmpfs"]["io"], "kind", "shmem")
     check_amount(checks, "tmpfs: kind", shmem, size)
     check_amount(checks, "tmpfs: shmem_bytes", rows["tmpfs"]["shmem_bytes"], size)
+    accounted = "memory_hugetlb_accounting" in Path("/proc/mounts").read_text()
+    charged = rows["hugetlb"]["usage_bytes"] >= HUGE_PAGES * HUGE
+    check_amount(checks, "hugetlb: charged", charged, accounted)
     check_amount(checks, "older: baseline", rows["more"]["page_cache"]["baseline_bytes"], baseline)
     check_amount(checks, "older: unlink", amount(removed["more"], "reason", "unlink"), size)
     ghost = row_of(snapshot, gone)

@@ -39,6 +39,7 @@ def checks(guest_kernel: GuestKernel) -> dict[str, Any]:
         "truncate",
         "reclaim",
         "tmpfs",
+        "hugetlb",
         "more",
         "older",
         "parent",
