@@ -266,12 +266,12 @@ class Collector:
         return new
 
     def _ask_names(self, files: set[bytes]) -> None:
-        started = time.monotonic()
+        started = time.thread_time()
         before = {file: self._called(file) for file in files}
         for chunk in _chunks(sorted(files), NAMES_PER_WALK):
             self._baseline.name(chunk)
             self._drain_events()
-        self._naming.rest(time.monotonic() - started)
+        self._naming.rest(time.thread_time() - started)
         renamed = {file for file, called in before.items() if self._called(file) != called}
         for node in self._tree.nodes.values():
             if not renamed.isdisjoint(node.ledger.files):

@@ -62,7 +62,7 @@ class NameCheck:
         return found
 
     def rest(self, cost: float) -> None:
-        """A walk took `cost` seconds: pause, and longer when there were many."""
+        """A walk took `cost` seconds of CPU: pause, and longer when there were many."""
         now = time.monotonic()
         earned = SHARE * (now - self._credited_at)
         self._credit = min(CREDIT_SECONDS, self._credit + earned) - cost
