@@ -138,12 +138,20 @@ class FileRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProcessRow:
-    """One process' additions to one cgroup, over all its files."""
+    """One process' additions to one cgroup, over all its files, and facts about the process.
+
+    The facts are of the whole process, wherever its pages are charged, as last seen while
+    it ran; `stall_seconds` is how long its threads waited for memory. None: never seen.
+    """
 
     tgid: int
     start: int
     comm: str | None
     added_bytes: int
+    peak_rss_bytes: int | None = None
+    disk_read_bytes: int | None = None
+    disk_write_bytes: int | None = None
+    stall_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

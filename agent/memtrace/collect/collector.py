@@ -19,6 +19,7 @@ from memtrace.collect.events import CgroupChanged, PathSeen, TaskNamed, decode
 from memtrace.collect.ledger import FILE_SHMEM
 from memtrace.collect.names import Names
 from memtrace.collect.naming import NameCheck
+from memtrace.collect.processes import ShownProcesses
 from memtrace.collect.shmem import ShmemCheck
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.hierarchy import Hierarchy
@@ -70,7 +71,8 @@ class Collector:
         self._session = session
         self._can_walk = can_walk
         self._hierarchy = hierarchy
-        self._features = features
+        self._processes = ShownProcesses(root)
+        self._features = {**features, "taskstats": self._processes.feature}
         self._page = os.sysconf("SC_PAGE_SIZE")
         self._names = Names(root, self._forget_name)
         self._resolver = Resolver(root)
@@ -129,6 +131,7 @@ class Collector:
         self._rename_processes()
         if self._can_walk:
             self._name_shown()
+        self._processes.begin(time.monotonic())
         made = Sample(
             time=time.time(),
             monotonic=time.monotonic(),
@@ -148,6 +151,7 @@ class Collector:
     def close(self) -> None:
         """Release descriptors. The session is its owner's."""
         self._reader.close()
+        self._processes.close()
 
     # --- reading ---
 
@@ -213,7 +217,12 @@ class Collector:
         self._tree.apply(event)
 
     def _released(self, node: Node) -> None:
-        for forget in (self._resolver.forget, self._reader.forget, self._session.drop_total):
+        for forget in (
+            self._resolver.forget,
+            self._reader.forget,
+            self._session.drop_total,
+            self._processes.forget,
+        ):
             forget(node.id)
         self._made.pop(node.id, None)
         self._memory.pop(node.id, None)
@@ -294,7 +303,8 @@ class Collector:
     def _read_ledger(self, node: Node) -> Ledger:
         made = self._made.get(node.id)
         if made is None or node.ledger.changed:
-            made = self._made[node.id] = rows.sample_ledger(node.ledger, self._names, self._page)
+            made = rows.sample_ledger(node.ledger, self._names, self._page)
+        made = self._made[node.id] = self._processes.fill(node.id, made)
         return made
 
     def _read_memory(self, node: Node) -> Memory | None:

@@ -25,6 +25,7 @@ def gather_checks(root: Path) -> list[Check]:
         _objects(),
         _cgroups(root),
         *(_feature(name, feature) for name, feature in plan.features.items()),
+        _stalls(root),
         *_optional_privileges(facts),
         *_runtimes(root),
         _other_engine(),
@@ -124,9 +125,32 @@ def _feature(name: str, feature: Feature) -> Check:
     return Check(label, "missing", "", costs=feature.reason, remedy="a newer kernel")
 
 
+def _stalls(root: Path) -> Check:
+    from memtrace.host import taskstats
+
+    stalls, feature = taskstats.open_stalls(root)
+    if stalls is not None:
+        stalls.close()
+    if feature.enabled:
+        return _feature("taskstats", feature)
+    remedies = {
+        taskstats.SWITCHED_OFF: "sysctl kernel.task_delayacct=1: counts processes begun after it",
+        taskstats.PRIVILEGE: "run as root, or add the capability NET_ADMIN",
+        taskstats.NAMESPACE: "run with hostPID and hostNetwork",
+        taskstats.NO_LIBRARY: "pip install pyroute2 (Debian: apt install python3-pyroute2)",
+    }
+    return Check(
+        "feature taskstats",
+        "off" if feature.reason == taskstats.SWITCHED_OFF else "missing",
+        costs=feature.reason,
+        remedy=remedies.get(feature.reason, "another kernel"),
+    )
+
+
 _OPTIONAL = (
     ("CAP_DAC_READ_SEARCH", "names of containers whose state only root may read"),
-    ("CAP_SYS_PTRACE", "names of processes that other users run"),
+    ("CAP_SYS_PTRACE", "names and disk I/O of processes that other users run"),
+    ("CAP_NET_ADMIN", "stalls of processes"),
 )
 
 

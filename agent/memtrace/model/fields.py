@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Unit = Literal["bytes", "text"]
+Unit = Literal["bytes", "seconds", "text"]
 Kind = Literal["gauge", "counter", "label"]
 
 
@@ -68,6 +68,14 @@ PAGE_CACHE: tuple[Field, ...] = (
     _gauge("dirty_bytes", "DIRTY", "cache that waits to be written"),
     _gauge("writeback_bytes", "WRBACK", "cache being written now"),
     _counter("refaulted_bytes", "REFAULT", "read again soon after it was dropped"),
+)
+
+# Of a whole process, named as in samples.ProcessRow; as last seen while it ran.
+PROCESS: tuple[Field, ...] = (
+    _gauge("peak_rss_bytes", "PEAK", "most memory it had resident since it became this program"),
+    _counter("disk_read_bytes", "DISK RD", "read from disk, not from the cache"),
+    _counter("disk_write_bytes", "DISK WR", "written to disk, or dirtied to be"),
+    Field("stall_seconds", "seconds", "counter", "its threads waited for memory", "STALLS"),
 )
 
 GROWTH = Field("usage_delta_bytes", "bytes", "gauge", "change of usage", "GROWTH", 6)

@@ -6,6 +6,9 @@ process its id and start. Knows nothing of the hierarchy; rows.py adds tables up
 
 from __future__ import annotations
 
+from operator import attrgetter
+from typing import Any
+
 from memtrace.model.totals import plus
 from memtrace.samples import DriverRow, FileRow, Ledger, ProcessRow
 
@@ -90,8 +93,17 @@ def processes(ledger: Ledger) -> dict[ProcessKey, ProcessEntry]:
 
 
 def combine_processes(left: ProcessEntry, right: ProcessEntry) -> ProcessEntry:
-    """Add the same process in two cgroups: it was moved."""
-    return (left[0], left[1] + right[1])
+    """Add the same process in two cgroups: it was moved. Its facts only grow: the newest."""
+    facts = map(_newest, _facts(left[0]), _facts(right[0]))
+    row = left[0]
+    return (ProcessRow(row.tgid, row.start, row.comm, row.added_bytes, *facts), left[1] + right[1])
+
+
+_facts = attrgetter("peak_rss_bytes", "disk_read_bytes", "disk_write_bytes", "stall_seconds")
+
+
+def _newest(left: float | None, right: float | None) -> Any:
+    return max((fact for fact in (left, right) if fact is not None), default=None)
 
 
 def _file_key(row: FileRow) -> FileKey:

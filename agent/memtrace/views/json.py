@@ -15,6 +15,7 @@ from json.encoder import encode_basestring_ascii
 from operator import attrgetter
 from typing import Any
 
+from memtrace.model.fields import PROCESS
 from memtrace.model.shapes import (
     Container,
     Driver,
@@ -210,12 +211,8 @@ _FILE = _template(
     "removed_bytes",
     unknown=("refaulted_bytes", "charged_to", "touched_by", "dirtied_by"),
 )
-_PROCESS = _template(
-    "pid",
-    "comm",
-    "added_bytes",
-    unknown=("peak_rss_bytes", "disk_read_bytes", "disk_write_bytes", "stall_seconds"),
-)
+_PROCESS = _template("pid", "comm", "added_bytes", *(field.name for field in PROCESS))
+_process_facts = attrgetter(*(field.name for field in PROCESS))
 _BOOLEAN = {None: "null", False: "false", True: "true"}
 
 
@@ -252,7 +249,8 @@ def _file(entry: File, quoted: _Quoted) -> str:
 
 def _process(process: Process, quoted: _Quoted) -> str:
     row, added = process
-    return _PROCESS % (row.tgid, quoted[row.comm], added)
+    facts = ["null" if fact is None else fact for fact in _process_facts(row)]
+    return _PROCESS % (row.tgid, quoted[row.comm], added, *facts)
 
 
 def _numbers(file: FileId | None) -> tuple[str, int | str]:

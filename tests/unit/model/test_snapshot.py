@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memtrace.model.shapes import Container, Snapshot
 from memtrace.model.snapshot import snapshot
-from memtrace.samples import KINDS, Ledger, Memory
+from memtrace.samples import KINDS, Ledger, Memory, ProcessRow
 from tests.unit.model.builders import (
     MIB,
     added,
@@ -193,6 +193,18 @@ def test_same_row_of_two_children_is_one_row_of_the_parent() -> None:
     assert [d.added_bytes for d in rows.drivers] == [15, 2]
     assert [(f.added_bytes, f.removed_bytes, f.resident_bytes) for f in rows.files] == [(17, 2, 15)]
     assert [p.added_bytes for p in rows.processes] == [15, 2]
+
+
+def test_a_process_in_two_cgroups_has_its_newest_facts() -> None:
+    """Its row in the cgroup it left is not looked at any more."""
+    old = ProcessRow(10, 1, "pg", 8, 100, 1, None, 0.25)
+    new = ProcessRow(10, 1, "pg", 2, 300, 4, 9, None)
+    left, right = (
+        cgroup(number, 1, ledger=Ledger(added=added(write=8), processes=(row,)))
+        for number, row in ((2, old), (3, new))
+    )
+    (process,) = of(snapshot(sample(cgroup(1), left, right), None, None), 1).rows.processes
+    assert process == (ProcessRow(10, 1, "pg", 8, 300, 4, 9, 0.25), 10)
 
 
 def test_lists_end_at_twenty_and_the_rest_is_other() -> None:

@@ -1,0 +1,79 @@
+"""Facts of processes: what a known workload needed and moved, threads that ended included."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kernel.harness.cgroup import Cgroup
+from tests.kernel.harness.memtrace import Memtrace
+from tests.kernel.harness.workloads import Workloads
+
+pytestmark = pytest.mark.kernel
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+WRITTEN, READ, TOUCHED = 1009, 503, 16411
+DIRTIED_BESIDES = 16
+"""Pages of file-system metadata that writing a file makes dirty."""
+LAG = 3 * max(32, 2 * (os.cpu_count() or 1)) * (os.cpu_count() or 1) * PAGE
+"""Each CPU counts resident pages of three kinds on its own before it tells the whole."""
+
+
+def proc_io(pid: int) -> dict[str, int]:
+    """The kernel's own account of a process' I/O."""
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return {key.rstrip(":"): int(value) for key, value in (line.split() for line in lines)}
+
+
+def row_of(memtrace: Memtrace, cgroup: Cgroup, pid: int) -> dict[str, Any]:
+    """The row of a process, in the first snapshot after it has been quiet."""
+    rows = memtrace.settle().row(cgroup.path)["processes"]
+    row: dict[str, Any] = next(row for row in rows if row["pid"] == pid)
+    return row
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Cgroup]:
+    """A cgroup of the test's own."""
+    with Cgroup("needs") as cgroup:
+        yield cgroup
+
+
+def test_peak_and_disk_io_are_what_the_process_did(
+    memtrace: Memtrace, workloads: Workloads, cgroup: Cgroup, disk: Path
+) -> None:
+    """Of all threads together, and equal to what /proc and getrusage say."""
+    counts = [str(count) for count in (WRITTEN, READ, TOUCHED)]
+    child = cgroup.hold(workloads["needs"], disk / "needs", *counts)
+    row = row_of(memtrace, cgroup, child.pid)
+    io = proc_io(child.pid)
+    assert row["disk_write_bytes"] == io["write_bytes"]
+    assert 0 <= row["disk_write_bytes"] - WRITTEN * PAGE <= DIRTIED_BESIDES * PAGE
+    assert row["disk_read_bytes"] == io["read_bytes"]
+    assert 0 <= row["disk_read_bytes"] - READ * PAGE <= (READ + 1024) * PAGE
+    assert row["peak_rss_bytes"] >= TOUCHED * PAGE - LAG
+    assert child.stdin is not None
+    child.stdin.close()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert abs(row["peak_rss_bytes"] - usage.ru_maxrss * 1024) <= LAG
+
+
+def test_stalls_are_told_or_the_reason_is(
+    memtrace: Memtrace, workloads: Workloads, cgroup: Cgroup, disk: Path
+) -> None:
+    """Never zero for what the kernel does not count."""
+    child = cgroup.hold(workloads["needs"], disk / "stalls", "7", "1", "1")
+    feature = memtrace.next()["features"]["taskstats"]
+    counted = Path("/proc/sys/kernel/task_delayacct").read_text().strip() == "1"
+    assert feature["enabled"] == counted
+    stalled = row_of(memtrace, cgroup, child.pid)["stall_seconds"]
+    if counted:
+        assert 0 <= stalled < 60
+    else:
+        assert stalled is None
+        assert "task_delayacct is 0" in feature["reason"]
