@@ -69,8 +69,10 @@ class Memory:
     """The kernel's own hierarchical figures of one memory cgroup, in bytes.
 
     v1: `total_*` of memory.stat and *_in_bytes; v2: the plain keys. `file_bytes`
-    includes shmem on both. `limit_bytes` is this cgroup's own limit (None: none set);
-    the effective one is computed by the model.
+    includes shmem on both. `limit_bytes` and `swap_limit_bytes` are this cgroup's own
+    limits (None: none set); the effective ones are computed by the model. v1 does not say
+    what kernel memory consists of. `hugetlb_bytes` is the hugetlb controller's figure, which
+    is no part of usage; `hugetlb_charged_bytes` is what of it the kernel charges to memory.
     """
 
     limit_bytes: int | None = None
@@ -93,6 +95,7 @@ class Memory:
     page_table_bytes: int | None = None
     percpu_bytes: int | None = None
     hugetlb_bytes: int | None = None
+    hugetlb_charged_bytes: int | None = None
 
 
 class FileId(NamedTuple):

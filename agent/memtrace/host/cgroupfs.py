@@ -11,6 +11,8 @@ import contextlib
 import errno
 import os
 import resource
+from collections.abc import Sequence
+from dataclasses import replace
 
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.memory_stat import V1, V2, Layout, Number, StatParser, parse_number
@@ -26,8 +28,18 @@ _TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
 class CgroupFiles:
     """The open files of one cgroup. Close it when done."""
 
-    def __init__(self, fd: int, cgroup_id: int, layout: Layout, parser: StatParser) -> None:
-        """Open everything below the directory `fd`; OSError when it is no memory cgroup."""
+    def __init__(
+        self,
+        fd: int,
+        cgroup_id: int,
+        layout: Layout,
+        parser: StatParser,
+        hugetlb: Sequence[str] = (),
+    ) -> None:
+        """Open everything below the directory `fd`; OSError when it is no memory cgroup.
+
+        `hugetlb`: the paths of its huge-page counters, one for each size of page.
+        """
         self._layout = layout
         self._parser = parser
         self._skipped = cgroup_id % _FULL_READ_EVERY  # so that full reads are spread out
@@ -35,10 +47,12 @@ class CgroupFiles:
         try:
             for name in (layout.usage, layout.limit, *layout.others):
                 self._fds.append(_open_optional(name, fd))
+            self._stat, self._usage, self._limit, *self._others = self._fds
+            self._huge = [_open_optional(name, fd) for name in hugetlb]
+            self._fds += self._huge
         except OSError:
             self.close()
             raise
-        self._stat, self._usage, self._limit, *self._others = self._fds
 
     def read(self, previous: Memory | None = None, force: bool = False) -> Memory | None:
         """The figures now, `previous` itself when nothing moved, None when the cgroup is gone.
@@ -56,7 +70,17 @@ class CgroupFiles:
             others = [_read_number(fd) for fd in self._others]
         except OSError:
             return None
-        return self._layout.build(usage, limit, stat, others)
+        memory = self._layout.build(usage, limit, stat, others)
+        return memory if not self._huge else replace(memory, hugetlb_bytes=self._hugetlb())
+
+    def _hugetlb(self) -> Number:
+        """All sizes of page together; unknown when one cannot be read, alone of all figures."""
+        try:
+            amounts = [_read_number(fd) for fd in self._huge]
+        except OSError:
+            return None
+        known = [amount for amount in amounts if amount is not None]
+        return sum(known) if len(known) == len(amounts) else None
 
     def _unchanged(self, previous: Memory, usage: Number, limit: Number) -> bool:
         self._skipped += 1
@@ -92,7 +116,9 @@ class CgroupReader:
         self._parser = StatParser(self._layout.keys, self._layout.section)
         if max_descriptors is None:
             max_descriptors = _raise_descriptor_limit() // 2
-        self._max_held = min(max_descriptors, _MAX_DESCRIPTORS) // (3 + len(self._layout.others))
+        self._hugetlb = hierarchy.hugetlb
+        each = 3 + len(self._layout.others) + len(self._hugetlb)
+        self._max_held = min(max_descriptors, _MAX_DESCRIPTORS) // each
         self._held: dict[int, CgroupFiles] = {}
         self._last: dict[int, Memory] = {}
 
@@ -153,7 +179,8 @@ class CgroupReader:
         try:
             if os.fstat(fd).st_ino != cgroup_id:
                 return None
-            return CgroupFiles(fd, cgroup_id, self._layout, self._parser)
+            hugetlb = [f"{mount}{path}/{name}" for mount, name in self._hugetlb]
+            return CgroupFiles(fd, cgroup_id, self._layout, self._parser, hugetlb)
         finally:
             os.close(fd)
 
@@ -162,7 +189,7 @@ def _open_optional(name: str, directory: int) -> int:
     """A descriptor, or -1 when this kernel or this cgroup has no such file."""
     try:
         return os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return -1
 
 

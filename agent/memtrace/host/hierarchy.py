@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from memtrace.host.files import read_bytes
+from memtrace.host.files import names_beneath, read_bytes
 from memtrace.host.mounts import Mount, read_mounts
 
 _MAX_CGROUPS = 65_536  # MEM_CGROUP_ID_MAX: the kernel has no more memory cgroups than this
+_MAX_PAGE_SIZES = 16
+_HUGEPAGES = re.compile(r"hugepages-([0-9]{1,9})kB")
 _ROOT_ID = 1  # kernfs gives the root directory of every hierarchy inode 1
 
 
@@ -25,12 +28,15 @@ class Hierarchy:
     """The memory hierarchy. `mode` is v1, v2 or hybrid (memory on v1, a cgroup2 beside it).
 
     `hierarchy_id` is what cgroup events carry: column 2 of /proc/cgroups on v1, 0 on v2.
+    `hugetlb` are the counters of huge pages, (mount, file name) for each size; on v1 they
+    are in another hierarchy, where container runtimes use the same paths.
     """
 
     mode: str
     mount: Path
     hierarchy_id: int
     version: int
+    hugetlb: tuple[tuple[Path, str], ...] = ()
 
 
 class CgroupEntry(NamedTuple):
@@ -48,13 +54,16 @@ def find_hierarchy(root: Path = Path("/")) -> Hierarchy:
     v2 = [m for m in mounts if m.fstype == "cgroup2"]
     if (mount := _reachable(root, v1)) is not None:
         mode = "hybrid" if v2 else "v1"
-        return Hierarchy(mode, mount, _hierarchy_id(root), 1)
+        huge = [
+            m for m in mounts if m.fstype == "cgroup" and "hugetlb" in m.super_options.split(",")
+        ]
+        return Hierarchy(mode, mount, _hierarchy_id(root), 1, _hugetlb(root, huge, v2))
     mount = _reachable(root, v2)
     if mount is None:
         raise HostError(f"No cgroup file system is mounted under {root}; mount /sys/fs/cgroup.")
     if not _lists_memory(mount / "cgroup.controllers"):
         raise HostError("The kernel has no memory controller; boot without cgroup_disable=memory.")
-    return Hierarchy("v2", mount, 0, 2)
+    return Hierarchy("v2", mount, 0, 2, _hugetlb(root, [], v2))
 
 
 def walk(hierarchy: Hierarchy) -> Iterator[CgroupEntry]:
@@ -140,6 +149,28 @@ def _candidates(root: Path, point: str) -> list[Path]:
     return paths
 
 
+def _hugetlb(root: Path, v1: list[Mount], v2: list[Mount]) -> tuple[tuple[Path, str], ...]:
+    """The files that count huge pages: of the v1 controller if it is mounted, else of v2's."""
+    if (mount := _reachable(root, v1)) is not None:
+        return tuple((mount, f"hugetlb.{size}.usage_in_bytes") for size in _page_sizes(root))
+    mount = _reachable(root, v2)
+    if mount is None or not _lists(mount / "cgroup.controllers", b"hugetlb"):
+        return ()
+    return tuple((mount, f"hugetlb.{size}.current") for size in _page_sizes(root))
+
+
+def _page_sizes(root: Path) -> list[str]:
+    """As the kernel's mem_fmt() writes them into file names: 2MB, 1GB."""
+    sizes = []
+    for name in names_beneath(root, "sys/kernel/mm/hugepages", _MAX_PAGE_SIZES):
+        found = _HUGEPAGES.fullmatch(name)
+        if found is not None:
+            kib = int(found[1])
+            shift = 20 if kib >= 1 << 20 else 10 if kib >= 1 << 10 else 0
+            sizes.append(f"{kib >> shift}{'KMG'[shift // 10]}B")
+    return sizes
+
+
 def _hierarchy_id(root: Path) -> int:
     data = read_bytes(root / "proc/cgroups", 65_536) or b""
     for line in data.splitlines():
@@ -150,4 +181,8 @@ def _hierarchy_id(root: Path) -> int:
 
 
 def _lists_memory(path: Path | str) -> bool:
-    return b"memory" in (read_bytes(path, 4096) or b"").split()
+    return _lists(path, b"memory")
+
+
+def _lists(path: Path | str, controller: bytes) -> bool:
+    return controller in (read_bytes(path, 4096) or b"").split()

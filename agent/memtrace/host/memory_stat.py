@@ -80,9 +80,11 @@ def _bytes_of(pages: Number) -> Number:
     return None if pages is None else pages * _PAGE
 
 
+# v1 counts the buffers of TCP sockets only in cgroups with a limit for them, and apart from
+# memory: without one, 0 means not counted.
 def _build_v1(usage: Number, limit: Number, stat: Numbers, others: Numbers) -> Memory:
     cache, rss, inactive, active, shmem, dirty, writeback, refaults, swap = stat
-    kernel, memsw_limit, sock = others
+    kernel, memsw_limit, sock, sock_limit = others
     return Memory(
         limit_bytes=limit,
         usage_bytes=usage,
@@ -97,7 +99,7 @@ def _build_v1(usage: Number, limit: Number, stat: Numbers, others: Numbers) -> M
         kernel_bytes=kernel,
         swap_bytes=swap,
         swap_limit_bytes=_swap_room(memsw_limit, limit),
-        sock_bytes=sock,
+        sock_bytes=sock if sock or sock_limit is not None else None,
     )
 
 
@@ -110,7 +112,7 @@ def _swap_room(memsw_limit: Number, limit: Number) -> Number:
 
 def _build_v2(usage: Number, limit: Number, stat: Numbers, others: Numbers) -> Memory:
     file, anon, inactive, active, shmem, dirty, writeback, refaults, *rest = stat
-    slab, reclaimable, kernel, sock, stack, page_tables, percpu, hugetlb = rest
+    slab, reclaimable, kernel, sock, stack, tables, guest_tables, percpu, hugetlb = rest
     swap, swap_limit = others
     return Memory(
         limit_bytes=limit,
@@ -130,9 +132,9 @@ def _build_v2(usage: Number, limit: Number, stat: Numbers, others: Numbers) -> M
         swap_limit_bytes=swap_limit,
         sock_bytes=sock,
         kernel_stack_bytes=stack,
-        page_table_bytes=page_tables,
+        page_table_bytes=tables if tables is None else tables + (guest_tables or 0),
         percpu_bytes=percpu,
-        hugetlb_bytes=hugetlb,
+        hugetlb_charged_bytes=hugetlb,
     )
 
 
@@ -143,6 +145,7 @@ V1 = Layout(
         "memory.kmem.usage_in_bytes",
         "memory.memsw.limit_in_bytes",
         "memory.kmem.tcp.usage_in_bytes",
+        "memory.kmem.tcp.limit_in_bytes",
     ),
     keys=(
         b"total_cache",
@@ -159,8 +162,9 @@ V1 = Layout(
     build=_build_v1,
 )
 
-# `hugetlb` is there only when huge pages are charged to memory.current
-# (mount option memory_hugetlb_accounting).
+# `hugetlb` is there only when huge pages are charged to memory.current (mount option
+# memory_hugetlb_accounting). `sec_pagetables` are those of virtual machines: since Linux
+# ebc97a52b5d6 ("mm: add NR_SECONDARY_PAGETABLE to count secondary page table uses") (in v6.1).
 V2 = Layout(
     usage="memory.current",
     limit="memory.max",
@@ -180,6 +184,7 @@ V2 = Layout(
         b"sock",
         b"kernel_stack",
         b"pagetables",
+        b"sec_pagetables",
         b"percpu",
         b"hugetlb",
     ),

@@ -47,14 +47,15 @@ MEMORY: tuple[Field, ...] = (
     _gauge("anon_bytes", "ANON", "heap, stacks and other memory without a file behind it"),
     _gauge("file_bytes", "CACHE", "page cache, shared memory and tmpfs included"),
     _gauge("shmem_bytes", "SHMEM", "shared memory and tmpfs: cache that only swap can free"),
+    _gauge("kernel_bytes", "KERNEL", "kernel memory: slab, stacks, page tables, per-CPU and more"),
     _gauge("slab_bytes", "SLAB", "kernel objects such as dentries and inodes"),
     _gauge("swap_bytes", "SWAP", "memory moved to swap"),
-    _gauge("swap_limit_bytes", "SWAPLIM", "limit of swap (v1: of memory and swap together)"),
-    _gauge("sock_bytes", "SOCK", "network buffers"),
+    _gauge("swap_limit_bytes", "SWAPLIM", "smallest limit of swap, ancestors' included"),
+    _gauge("sock_bytes", "SOCK", "network buffers (v1: TCP, apart from usage)"),
     _gauge("kernel_stack_bytes", "KSTACK", "kernel stacks of its threads"),
     _gauge("page_table_bytes", "PTABLE", "page tables"),
     _gauge("percpu_bytes", "PERCPU", "per-CPU kernel data"),
-    _gauge("hugetlb_bytes", "HUGETLB", "pages of hugetlbfs"),
+    _gauge("hugetlb_bytes", "HUGETLB", "huge pages (hugetlb), apart from usage"),
     _gauge("unexplained_bytes", "UNEXPL", "usage that no figure above accounts for (signed)"),
 )
 

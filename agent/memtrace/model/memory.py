@@ -10,16 +10,8 @@ from memtrace.samples import Memory
 
 Limit = tuple[int | None, str | None]
 
-_AS_READ = attrgetter(
-    "shmem_bytes",
-    "slab_bytes",
-    "swap_bytes",
-    "swap_limit_bytes",
-    "sock_bytes",
-    "kernel_stack_bytes",
-    "page_table_bytes",
-    "percpu_bytes",
-    "hugetlb_bytes",
+_KERNEL_PARTS = attrgetter(
+    "sock_bytes", "kernel_stack_bytes", "page_table_bytes", "percpu_bytes", "hugetlb_bytes"
 )
 UNKNOWN = MemoryFigures()
 
@@ -40,12 +32,31 @@ def effective_limits(tree: Tree) -> dict[int, Limit]:
     return limits
 
 
-def figures(memory: Memory | None, limit: Limit, mode: str) -> MemoryFigures:
-    """Return all figures of one cgroup; all unknown for a removed one. `mode`: v1, v2, hybrid."""
+def effective_swap_limits(tree: Tree) -> dict[int, int | None]:
+    """Return for each cgroup the smallest swap limit on its way up; None where there is none."""
+    limits: dict[int, int | None] = {}
+    for cgroup in tree.top_down:
+        above = limits.get(tree.parent.get(cgroup.cgroup_id, -1))
+        own = cgroup.memory.swap_limit_bytes if cgroup.memory is not None else None
+        known = [limit for limit in (own, above) if limit is not None]
+        limits[cgroup.cgroup_id] = min(known, default=None)
+    return limits
+
+
+def figures(
+    memory: Memory | None, limit: Limit, swap_limit: int | None, mode: str, whole: bool
+) -> MemoryFigures:
+    """Return all figures of one cgroup; all unknown for a removed one.
+
+    `mode`: v1, v2 or hybrid; `whole`: it is the root, which holds the whole machine.
+    """
     if memory is None:
         return UNKNOWN
     first = (*limit, memory.usage_bytes, working_set(memory), memory.anon_bytes, memory.file_bytes)
-    return MemoryFigures._make((*first, *_AS_READ(memory), unexplained(memory, mode)))
+    kernel = (memory.shmem_bytes, _kernel(memory), memory.slab_bytes)
+    swap = (memory.swap_bytes, swap_limit)
+    rest = unexplained(memory, mode, whole)
+    return MemoryFigures._make((*first, *kernel, *swap, *_KERNEL_PARTS(memory), rest))
 
 
 def working_set(memory: Memory) -> int | None:
@@ -65,22 +76,25 @@ def clean(memory: Memory | None) -> int | None:
     return max(0, memory.file_bytes - unclean)
 
 
-def unexplained(memory: Memory, mode: str) -> int | None:
+def unexplained(memory: Memory, mode: str, whole: bool = False) -> int | None:
     """Return usage that no figure accounts for, signed; None if a needed figure is unknown.
 
-    v2: usage - anon - file - kernel - sock - hugetlb, where `kernel` already holds slab,
-    stacks, page tables and per-CPU data. v1 (and hybrid, whose memory controller is v1): usage -
-    rss - cache - kmem; TCP buffers have a counter of their own there. A few MiB are normal: each
-    CPU keeps up to 64 charged pages in stock and memory.stat lags behind usage. Huge pages are
-    part of usage only with the mount option memory_hugetlb_accounting, and known then since
-    Linux 05d4532b60e3 ("memcg/hugetlb: add hugeTLB counters to memcg") (in v6.13).
+    v2: usage - anon - file - kernel - sock, where `kernel` already holds slab, stacks, page
+    tables and per-CPU data, and minus huge pages where they are charged (mount option
+    memory_hugetlb_accounting; known since Linux 05d4532b60e3 ("memcg/hugetlb: add hugeTLB
+    counters to memcg") (in v6.13)). v1 (and hybrid,
+    whose memory controller is v1): usage - rss - cache - kmem; TCP buffers and huge pages
+    have counters of their own there. The usage of v1's root is rss + cache by definition,
+    although its kmem is known. Normal are up to 64 pages per CPU: each keeps charged pages
+    in stock, and memory.stat may be as far behind usage either way. Pages on their way to
+    or from swap stay in the remainder.
     """
     usage, anon, file = memory.usage_bytes, memory.anon_bytes, memory.file_bytes
-    kernel = _kernel(memory)
+    kernel = 0 if whole and mode != "v2" else _kernel(memory)
     sock = memory.sock_bytes if mode == "v2" else 0
     if usage is None or anon is None or file is None or kernel is None or sock is None:
         return None
-    return usage - anon - file - kernel - sock - (memory.hugetlb_bytes or 0)
+    return usage - anon - file - kernel - sock - (memory.hugetlb_charged_bytes or 0)
 
 
 def _kernel(memory: Memory) -> int | None:

@@ -31,6 +31,7 @@ class MemoryFigures(NamedTuple):
     anon_bytes: int | None = None
     file_bytes: int | None = None
     shmem_bytes: int | None = None
+    kernel_bytes: int | None = None
     slab_bytes: int | None = None
     swap_bytes: int | None = None
     swap_limit_bytes: int | None = None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from memtrace.model import deltas, page_cache
 from memtrace.model.memo import Memo
-from memtrace.model.memory import Limit, effective_limits, figures
+from memtrace.model.memory import Limit, effective_limits, effective_swap_limits, figures
 from memtrace.model.rows import RankMemo, rank_all
 from memtrace.model.shapes import Container, MemoryFigures, PageCache, Rows, Snapshot
 from memtrace.model.totals import Totals, roll_up
@@ -80,7 +80,7 @@ def _containers(
     before: Before | None,
     memos: Memos,
 ) -> tuple[Container, ...]:
-    limits = effective_limits(tree)
+    limits, swap_limits = effective_limits(tree), effective_swap_limits(tree)
     rows = rank_all(tree, totals, before is not None, memos.rows)
     bound = lag_bound(sample)
     memos.containers.turn()
@@ -92,6 +92,7 @@ def _containers(
             cgroup.cgroup_id in tree.leaves,
             sample.cgroup_mode,
             limits[cgroup.cgroup_id],
+            swap_limits[cgroup.cgroup_id],
             bound,
             totals[cgroup.cgroup_id],
             _past(cgroup, before),
@@ -106,12 +107,13 @@ def _container(
     leaf: bool,
     mode: str,
     limit: Limit,
+    swap_limit: int | None,
     bound: int,
     totals: Totals,
     past: _Past,
     rows: Rows,
 ) -> Container:
-    memory = figures(cgroup.memory, limit, mode)
+    memory = figures(cgroup.memory, limit, swap_limit, mode, cgroup.parent_id is None)
     cache = page_cache.compare(totals, cgroup.memory, past.totals, past.memory)
     usage_before = past.memory.usage_bytes if past.memory else None
     file_before = past.memory.file_bytes if past.memory else None

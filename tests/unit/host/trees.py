@@ -17,6 +17,7 @@ V1_FILES = {
     "memory.kmem.usage_in_bytes": "23101440\n",
     "memory.memsw.limit_in_bytes": "805306368\n",
     "memory.kmem.tcp.usage_in_bytes": "8192\n",
+    "memory.kmem.tcp.limit_in_bytes": "9223372036854771712\n",
 }
 V2_FILES = {
     "memory.current": "370327552\n",

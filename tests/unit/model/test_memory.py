@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from memtrace.model.memory import clean, effective_limits, unexplained, working_set
+from memtrace.model.memory import (
+    clean,
+    effective_limits,
+    effective_swap_limits,
+    figures,
+    unexplained,
+    working_set,
+)
 from memtrace.model.tree import grow
 from memtrace.samples import Memory
 from tests.unit.model.builders import cgroup, sample
@@ -59,10 +68,32 @@ def test_unexplained_is_signed_and_needs_its_parts(
     assert unexplained(memory, mode) == expected
 
 
-def test_huge_pages_that_count_as_memory_are_explained() -> None:
-    """memory.stat has a `hugetlb` line only where huge pages are part of usage."""
-    charged = {"anon_bytes": 20, "file_bytes": 30, "kernel_bytes": 10, "sock_bytes": 5}
-    assert unexplained(Memory(100, 100, **charged, hugetlb_bytes=32), "v2") == 3
+def test_usage_of_the_root_of_v1_holds_no_kernel_memory() -> None:
+    """Its kmem is the sum of all cgroups, and the kernel leaves it out of its usage."""
+    memory = Memory(usage_bytes=50, anon_bytes=20, file_bytes=30, kernel_bytes=60)
+    assert unexplained(memory, "hybrid", whole=True) == 0
+    assert figures(memory, (None, None), None, "v1", whole=True).kernel_bytes == 60
+
+
+def test_huge_pages_are_subtracted_where_they_are_charged() -> None:
+    """The controller's own figure is no part of usage."""
+    known = Memory(usage_bytes=90, anon_bytes=20, file_bytes=30, kernel_bytes=10, sock_bytes=0)
+    assert unexplained(replace(known, hugetlb_bytes=30), "v2") == 30
+    assert unexplained(replace(known, hugetlb_bytes=30, hugetlb_charged_bytes=30), "v2") == 0
+
+
+def test_effective_swap_limit_is_the_smallest_on_the_way_up() -> None:
+    """None where nobody set one."""
+    tree = grow(
+        sample(
+            cgroup(1, path="/", memory=Memory()),
+            cgroup(2, 1, "/a", memory=Memory(swap_limit_bytes=300)),
+            cgroup(3, 2, "/a/b", memory=Memory(swap_limit_bytes=500)),
+            cgroup(4, 2, "/a/c", memory=Memory(swap_limit_bytes=0)),
+            cgroup(5, 1, "/d", memory=None),
+        )
+    )
+    assert effective_swap_limits(tree) == {1: None, 2: 300, 3: 300, 4: 0, 5: None}
 
 
 def test_kernel_memory_comes_from_its_parts_on_older_kernels() -> None:
