@@ -157,3 +157,25 @@ def test_a_block_device_has_its_node(tmp_path: Path) -> None:
     assert block_device_name(tmp_path, 254 << 20 | 1) == "/dev/vda1"
     assert block_device_name(tmp_path, 104 << 20) == "/dev/cciss/c0d0"
     assert block_device_name(tmp_path, 7) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/etc/passwd", (ROOT_DISK, "/etc/passwd")),
+        ("/data/base/1", (DATA_DISK, "/base/1")),
+        ("/var/lib/kubelet/pods/3c1f/volumes/local/one/f", (DATA_DISK, "/pv/one/f")),
+        ("/home/ann", (POOL, "/@home/ann")),
+        ("/", (ROOT_DISK, "/")),
+        ("relative", None),
+    ],
+)
+def test_a_path_has_its_place(table: MountTable, path: str, place: tuple[int, str] | None) -> None:
+    """The device seen there, and the path from the root of its file system."""
+    assert table.index.locate(path) == place
+
+
+def test_options_of_the_file_system_keep_their_escapes() -> None:
+    """A comma inside a value is told from one between values."""
+    (mount,) = parse_mountinfo(b"1 1 0:1 / / rw - overlay o rw,lowerdir=/a\\054b,x")
+    assert mount.super_options.split(",") == ["rw", r"lowerdir=/a\054b", "x"]
