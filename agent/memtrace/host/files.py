@@ -10,6 +10,7 @@ from pathlib import Path
 
 _CHUNK = 65_536
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 # openat2(2), Linux 5.6: the same number on every architecture this runs on.
 _SYS_OPENAT2 = 437
@@ -47,7 +48,7 @@ def read_beneath(root: Path, relative: str, limit: int) -> bytes | None:
     a link.
     """
     try:
-        fd = _open_beneath(root, relative)
+        fd = _open_beneath(root, relative, _FLAGS | os.O_NOFOLLOW)
     except (OSError, ValueError):
         return None
     if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -59,13 +60,34 @@ def read_beneath(root: Path, relative: str, limit: int) -> bytes | None:
 def names_beneath(root: Path, relative: str, limit: int) -> tuple[str, ...]:
     """Sorted names in a directory below `root`, at most `limit`; empty when unreadable."""
     try:
-        fd = _open_beneath(root, relative, os.O_DIRECTORY)
+        fd = _open_beneath(root, relative, _FLAGS | os.O_NOFOLLOW | os.O_DIRECTORY)
     except (OSError, ValueError):
         return ()
     try:
         return tuple(sorted(os.listdir(fd))[:limit])
     except OSError:
         return ()
+    finally:
+        os.close(fd)
+
+
+def real_directory(root: Path, path: str) -> str | None:
+    """Where a directory below `root` really is, links followed as above; None: not there.
+
+    The answer is a path as seen from `root`, which may be another process' /proc/PID/root.
+    """
+    try:
+        base = _close_and_name(os.open(root, _DIRECTORY)).rstrip("/")
+        found = _close_and_name(_open_beneath(root, path, _DIRECTORY))
+    except (OSError, ValueError):
+        return None
+    return found.removeprefix(base) or "/" if f"{found}/".startswith(f"{base}/") else None
+
+
+def _close_and_name(fd: int) -> str:
+    """Where an open directory is; one that was removed has a name that no directory has."""
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
     finally:
         os.close(fd)
 
@@ -83,9 +105,8 @@ def _read_and_close(fd: int, limit: int) -> bytes | None:
     return b"".join(parts) if left > 0 else None
 
 
-def _open_beneath(root: Path, relative: str, extra: int = 0) -> int:
-    base = os.open(root, os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
-    flags = _FLAGS | os.O_NOFOLLOW | extra
+def _open_beneath(root: Path, relative: str, flags: int) -> int:
+    base = os.open(root, _DIRECTORY)
     try:
         fd = _openat2(base, relative, flags)
         return fd if fd is not None else _open_step_by_step(base, relative, flags)
@@ -124,11 +145,9 @@ def _open_step_by_step(base: int, relative: str, flags: int) -> int:
     here = os.dup(base)
     try:
         for part in parents:
-            below = os.open(
-                part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here
-            )
+            below = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
             os.close(here)
             here = below
-        return os.open(last, flags, dir_fd=here)
+        return os.open(last, flags | os.O_NOFOLLOW, dir_fd=here)
     finally:
         os.close(here)

@@ -85,3 +85,20 @@ def test_no_descriptor_is_left_open(tmp_path: Path, reader: str) -> None:
         files.read_beneath(tmp_path, name, 10)
         files.names_beneath(tmp_path, name, 10)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_directory_is_where_its_links_lead(tmp_path: Path) -> None:
+    """As seen from the root, which links cannot leave."""
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/up").symlink_to("../../../..")
+    (tmp_path / "one").symlink_to("/a/b")
+    assert files.real_directory(tmp_path, "/one") == "/a/b"
+    assert files.real_directory(tmp_path, "/a/up") == "/"
+    assert files.real_directory(tmp_path, "/a/../one/.") == "/a/b"
+
+
+@pytest.mark.parametrize("path", ["/none", "/file", "/one\0", "/" + "x" * 5000])
+def test_what_is_no_directory_is_nowhere(tmp_path: Path, reader: str, path: str) -> None:
+    """Absent, a file, an impossible name."""
+    (tmp_path / "file").touch()
+    assert files.real_directory(tmp_path, path) is None
