@@ -15,6 +15,7 @@ from pathlib import Path
 from memtrace.collect import rows
 from memtrace.collect.baseline import Baseline, Progress
 from memtrace.collect.cgroups import RUNNING, CgroupTree, Node
+from memtrace.collect.container_paths import ContainerPaths
 from memtrace.collect.events import CgroupChanged, PathSeen, TaskNamed, decode
 from memtrace.collect.ledger import FILE_SHMEM
 from memtrace.collect.names import Names
@@ -22,6 +23,7 @@ from memtrace.collect.naming import NameCheck
 from memtrace.collect.processes import ShownProcesses
 from memtrace.collect.shmem import ShmemCheck
 from memtrace.host.cgroupfs import CgroupReader
+from memtrace.host.container_mounts import ContainerMounts
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.identity import Resolver
 from memtrace.host.lru import drain_batches
@@ -75,6 +77,9 @@ class Collector:
         self._features = {**features, "taskstats": self._processes.feature}
         self._page = os.sysconf("SC_PAGE_SIZE")
         self._names = Names(root, self._forget_name)
+        self._inside = ContainerPaths(
+            self._names, ContainerMounts(root, hierarchy, self._names.mounts)
+        )
         self._resolver = Resolver(root)
         self._reader = CgroupReader(hierarchy)
         self._tree = CgroupTree(hierarchy, self._released)
@@ -131,6 +136,7 @@ class Collector:
         self._rename_processes()
         if self._can_walk:
             self._name_shown()
+        self._inside.retry(self._tree.nodes)
         self._processes.begin(time.monotonic())
         made = Sample(
             time=time.time(),
@@ -222,6 +228,7 @@ class Collector:
             self._reader.forget,
             self._session.drop_total,
             self._processes.forget,
+            self._inside.forget,
         ):
             forget(node.id)
         self._made.pop(node.id, None)
@@ -237,6 +244,7 @@ class Collector:
         if self._names.refresh():
             for node in self._tree.nodes.values():
                 node.ledger.rename()
+        self._inside.repair(self._tree.nodes)
 
     def _rename_processes(self) -> None:
         if not self._renamed:
@@ -303,7 +311,8 @@ class Collector:
     def _read_ledger(self, node: Node) -> Ledger:
         made = self._made.get(node.id)
         if made is None or node.ledger.changed:
-            made = rows.sample_ledger(node.ledger, self._names, self._page)
+            place = self._inside.of(node, self._tree.nodes)
+            made = rows.sample_ledger(node.ledger, self._names, self._page, place)
         made = self._made[node.id] = self._processes.fill(node.id, made)
         return made
 

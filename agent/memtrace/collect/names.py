@@ -34,6 +34,11 @@ class Names:
         self._devices: dict[int, str | None] = {}
         self._folders: dict[tuple[int, str], str] = {}
 
+    @property
+    def mounts(self) -> MountTable:
+        """The host's mounts, as of the last refresh."""
+        return self._mounts
+
     def refresh(self) -> bool:
         """Notice mounts that came or went; True when host paths are worked out anew."""
         if not self._mounts.refresh():
@@ -70,6 +75,11 @@ class Names:
             return self._device(device) if device else None
         known = self._hosts.get(file)
         return self._host(file, device) if known is None else known
+
+    def within(self, file: bytes) -> str | None:
+        """The path from the root of the file's own file system; None: unknown, or cut."""
+        name = self._files.get(file)
+        return name.relative if name is not None and name.placed else None
 
     def deleted(self, file: bytes) -> bool | None:
         """Whether the file had no name left when it was seen; None: never told."""

@@ -6,6 +6,7 @@ from heapq import nlargest
 from operator import itemgetter
 from typing import TypeVar
 
+from memtrace.collect.container_paths import Place, nowhere
 from memtrace.collect.ledger import (
     FILE_METADATA,
     FILE_SHMEM,
@@ -28,7 +29,7 @@ ROWS = 40
 """Rows of each list in a Sample: more than a view shows, so that parents can merge them."""
 
 
-def sample_ledger(ledger: CgroupLedger, names: Names, page: int) -> Ledger:
+def sample_ledger(ledger: CgroupLedger, names: Names, page: int, place: Place = nowhere) -> Ledger:
     """The Sample's view of one ledger; `page` is the bytes of a page."""
     known = ledger.baseline is not None
     return Ledger(
@@ -40,8 +41,8 @@ def sample_ledger(ledger: CgroupLedger, names: Names, page: int) -> Ledger:
         overflow_bytes=ledger.overflow * page,
         baseline_bytes=_scaled(ledger.baseline, page),
         baseline_exact=known and not ledger.unsettled,
-        drivers=tuple(_driver(key, row, names, page) for key, row in _top_drivers(ledger)),
-        files=tuple(_file(key, row, names, page, known) for key, row in _top_files(ledger)),
+        drivers=tuple(_driver(key, row, names, page, place) for key, row in _top_drivers(ledger)),
+        files=tuple(_file(key, row, names, page, known, place) for key, row in _top_files(ledger)),
         processes=tuple(_process(key, pages, names, page) for key, pages in _top_processes(ledger)),
     )
 
@@ -104,21 +105,24 @@ def _file_id(file: FileKey) -> FileId:
     return FileId(device, inode, generation)
 
 
-def _driver(key: DriverKey, row: DriverPages, names: Names, page: int) -> DriverRow:
+def _driver(key: DriverKey, row: DriverPages, names: Names, page: int, place: Place) -> DriverRow:
     """The row, or the very one made before when nothing in it changed."""
     added, recent = row.pages * page, row.recent * page
     made = row.made
     if made is None or (made.added_bytes, made.recent_bytes) != (added, recent):
-        made = row.made = _new_driver(key, row, names, page)
+        made = row.made = _new_driver(key, row, names, page, place)
     return made
 
 
-def _new_driver(key: DriverKey, row: DriverPages, names: Names, page: int) -> DriverRow:
+def _new_driver(
+    key: DriverKey, row: DriverPages, names: Names, page: int, place: Place
+) -> DriverRow:
     file, process, kind = key
+    path = names.path(file)
     return DriverRow(
         file=_file_id(file),
-        path=names.path(file),
-        container_path=None,
+        path=path,
+        container_path=place(file, path, row.made),
         tgid=wire.PROCESS.unpack(process)[0],
         comm=names.comm(process),
         kind=KINDS[kind] if kind < len(KINDS) else "other",
@@ -128,11 +132,13 @@ def _new_driver(key: DriverKey, row: DriverPages, names: Names, page: int) -> Dr
     )
 
 
-def _file(file: FileKey, row: FilePages, names: Names, page: int, known: bool) -> FileRow:
+def _file(
+    file: FileKey, row: FilePages, names: Names, page: int, known: bool, place: Place
+) -> FileRow:
     """The row, or the very one made before when nothing in it changed."""
     made = row.made
     if made is None or not _same(made, row, page, known):
-        made = row.made = _new_file(file, row, names, page, known)
+        made = row.made = _new_file(file, row, names, page, known, place)
     return made
 
 
@@ -142,13 +148,16 @@ def _same(made: FileRow, row: FilePages, page: int, known: bool) -> bool:
     return (made.baseline_bytes, made.added_bytes, made.removed_bytes) == now
 
 
-def _new_file(file: FileKey, row: FilePages, names: Names, page: int, known: bool) -> FileRow:
+def _new_file(
+    file: FileKey, row: FilePages, names: Names, page: int, known: bool, place: Place
+) -> FileRow:
+    path = names.path(file)
     inode, device, _ = wire.FILE.unpack(file)
     deleted = bool(row.flags & FILE_UNLINKED) or names.deleted(file)
     return FileRow(
         file=_file_id(file),
-        path=names.path(file),
-        container_path=None,
+        path=path,
+        container_path=place(file, path, row.made),
         deleted=deleted,
         shmem=bool(row.flags & FILE_SHMEM),
         metadata=bool(row.flags & FILE_METADATA) or (inode == 0 and device != 0),
