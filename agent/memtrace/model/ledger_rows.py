@@ -17,7 +17,7 @@ FileKey = tuple[int, int, int]
 ProcessKey = tuple[int, int]
 # Plain tuples in the order of shapes.Driver, File and Process: there are many of them.
 DriverEntry = tuple[DriverRow, int, int | None]
-FileEntry = tuple[FileRow, int | None, int | None, int, int]
+FileEntry = tuple[FileRow, int | None, int | None, int, int, str]
 ProcessEntry = tuple[ProcessRow, int]
 
 _NO_FILE = (-1, -1)  # no device has these numbers
@@ -52,8 +52,8 @@ def combine_drivers(left: DriverEntry, right: DriverEntry) -> DriverEntry:
     return (row, left[1] + right[1], plus(left[2], right[2]))
 
 
-def files(ledger: Ledger) -> dict[FileKey, FileEntry]:
-    """Return the files with what is resident of each, never negative.
+def files(ledger: Ledger, payer: str) -> dict[FileKey, FileEntry]:
+    """Return the files with what is resident of each, never negative, charged to `payer`.
 
     A fault on shared memory does not tell its file, a removal does. So a shmem file may
     have lost more than it got; the unnamed shmem row has got what it lacks and pays for
@@ -67,7 +67,7 @@ def files(ledger: Ledger) -> dict[FileKey, FileEntry]:
             named_shmem = row.shmem and row.file is not None
             deficit -= resident if named_shmem else 0
             resident = 0 if named_shmem else None
-        entry = (row, resident, row.baseline_bytes, row.added_bytes, row.removed_bytes)
+        entry = (row, resident, row.baseline_bytes, row.added_bytes, row.removed_bytes, payer)
         key = _file_key(row)
         table[key] = combine_files(table[key], entry) if key in table else entry
     if deficit and _UNNAMED_SHMEM in table:
@@ -76,15 +76,24 @@ def files(ledger: Ledger) -> dict[FileKey, FileEntry]:
 
 
 def combine_files(left: FileEntry, right: FileEntry) -> FileEntry:
-    """Add the same file of two cgroups."""
-    row = left[0] if left[0].path is not None else right[0]
+    """Add the same file of two cgroups; what it is called, and who pays, is the larger one's."""
+    larger = left if _held(left) >= _held(right) else right
+    row = larger[0]
+    if row.path is None:
+        row = right[0] if larger is left else left[0]
     return (
         row,
         plus(left[1], right[1]),
         plus(left[2], right[2]),
         left[3] + right[3],
         left[4] + right[4],
+        larger[5],
     )
+
+
+def _held(entry: FileEntry) -> int:
+    """Return what is resident; where that is unknown, what was added and not removed."""
+    return entry[3] - entry[4] if entry[1] is None else entry[1]
 
 
 def processes(ledger: Ledger) -> dict[ProcessKey, ProcessEntry]:
@@ -120,6 +129,6 @@ def _balance(row: FileRow) -> int | None:
 
 
 def _charged(entry: FileEntry, deficit: int) -> FileEntry:
-    row, resident, baseline, added, removed = entry
+    row, resident, baseline, added, removed, payer = entry
     paid = None if resident is None else max(0, resident - deficit)
-    return (row, paid, baseline, added, removed)
+    return (row, paid, baseline, added, removed, payer)

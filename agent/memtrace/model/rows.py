@@ -76,7 +76,7 @@ def rank_all(
     ranked: dict[int, Rows] = {}
     for cgroup in reversed(tree.top_down):
         key = cgroup.cgroup_id
-        table = memo.own.recall(key, _own_tables, cgroup.ledger, deltas_known)
+        table = memo.own.recall(key, _own_tables, cgroup.ledger, cgroup.path, deltas_known)
         if key in tree.children:
             below = [tables.pop(child) for child in tree.children[key]]
             table = memo.whole.recall(key, _joined, table, *below)
@@ -85,8 +85,10 @@ def rank_all(
     return ranked
 
 
-def _own_tables(ledger: Ledger, deltas_known: bool) -> _Tables:
-    return _Tables(own.drivers(ledger, deltas_known), own.files(ledger), own.processes(ledger))
+def _own_tables(ledger: Ledger, path: str, deltas_known: bool) -> _Tables:
+    return _Tables(
+        own.drivers(ledger, deltas_known), own.files(ledger, path), own.processes(ledger)
+    )
 
 
 def _joined(*parts: _Tables) -> _Tables:

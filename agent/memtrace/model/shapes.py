@@ -75,13 +75,17 @@ class Driver(NamedTuple):
 
 
 class File(NamedTuple):
-    """One file's share of the cache; `resident_bytes` is never negative."""
+    """One file's share of the cache; `resident_bytes` is never negative.
+
+    `charged_to` is the path of the cgroup that pays for it, of several the one that pays most.
+    """
 
     row: FileRow
     resident_bytes: int | None
     baseline_bytes: int | None
     added_bytes: int
     removed_bytes: int
+    charged_to: str
 
 
 class Process(NamedTuple):

@@ -209,7 +209,8 @@ _FILE = _template(
     "baseline_bytes",
     "added_bytes",
     "removed_bytes",
-    unknown=("refaulted_bytes", "charged_to", "touched_by", "dirtied_by"),
+    "charged_to",
+    unknown=("refaulted_bytes", "touched_by", "dirtied_by"),
 )
 _PROCESS = _template("pid", "comm", "added_bytes", *(field.name for field in PROCESS))
 _process_facts = attrgetter(*(field.name for field in PROCESS))
@@ -234,7 +235,7 @@ def _driver(driver: Driver, quoted: _Quoted) -> str:
 
 
 def _file(entry: File, quoted: _Quoted) -> str:
-    row, resident, baseline, added, removed = entry
+    row, resident, baseline, added, removed, charged_to = entry
     return _FILE % (
         quoted[row.path],
         quoted[row.container_path],
@@ -244,6 +245,7 @@ def _file(entry: File, quoted: _Quoted) -> str:
         "null" if baseline is None else baseline,
         added,
         removed,
+        quoted[charged_to],
     )
 
 

@@ -207,6 +207,20 @@ def test_a_process_in_two_cgroups_has_its_newest_facts() -> None:
     assert process == (ProcessRow(10, 1, "pg", 8, 300, 4, 9, 0.25), 10)
 
 
+def test_a_shared_file_is_charged_to_who_pays_most() -> None:
+    """In the rows of all above; its name is the one that container uses."""
+    small, large = file(10), file(17)._replace(container_path="/data/f1")
+    rows = [Ledger(baseline_bytes=0, files=(each,)) for each in (small, large)]
+    snap = snapshot(
+        sample(cgroup(1), *(cgroup(n, 1, ledger=ledger) for n, ledger in enumerate(rows, 2))),
+        None,
+        None,
+    )
+    (shared,) = of(snap, 1).rows.files
+    assert (shared.charged_to, shared.row.container_path) == ("/3", "/data/f1")
+    assert [of(snap, n).rows.files[0].charged_to for n in (2, 3)] == ["/2", "/3"]
+
+
 def test_lists_end_at_twenty_and_the_rest_is_other() -> None:
     """Shown and other add up to the exact totals."""
     count = 130

@@ -85,6 +85,7 @@ def test_rows_carry_identity_and_amounts() -> None:
         "sampled": False,
     }
     assert (unnamed["device"], unnamed["inode"]) == (None, None)
+    assert [entry["charged_to"] for entry in container["files"]] == ["/", "/"]
     assert container["drivers_other_bytes"] == 5
     assert container["slab"] is None
     assert container["go"] is None
