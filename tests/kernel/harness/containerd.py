@@ -13,12 +13,16 @@ import shutil
 import subprocess
 import tarfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.kernel.harness.cgroup import ENTER, Cgroup
+from tests.kernel.harness.files import PAGE
 
 STATE = Path("/run/containerd")
 NAMESPACE = "memtrace-test-ctr"
+IMAGE_FILES = {"/image/read": 307, "/image/changed": 211}
+"""Files in the image's second layer, in pages."""
 IMAGE = "docker.io/memtrace-test/busybox:1"
 CGROUPS = Path("/sys/fs/cgroup")
 CONFIG = """version = 2
@@ -56,11 +60,20 @@ class Containerd:
         for cgroup in CGROUPS.glob(f"*/{NAMESPACE}"):
             cgroup.rmdir()
 
-    def run(self, name: str, mount: Path, *command: str) -> None:
-        """Start a container in the background, with `mount` writable at /data."""
+    def run(self, name: str, mount: Path, *command: str, mounts: Sequence[str] = ()) -> None:
+        """Start a container in the background, with `mount` writable at /data.
+
+        `mounts` are more of them, as `ctr run --mount` takes them.
+        """
         bind = f"type=bind,src={mount},dst=/data,options=rbind:rw"
         self._tasks.append(name)
-        self.ctr("run", "--detach", "--mount", bind, IMAGE, name, *command)
+        options = [part for each in (bind, *mounts) for part in ("--mount", each)]
+        self.ctr("run", "--detach", *options, IMAGE, name, *command)
+
+    def pid(self, name: str) -> int:
+        """The first process of a container."""
+        lines = (line.split() for line in self.ctr("tasks", "list").splitlines())
+        return next(int(words[1]) for words in lines if words[0] == name)
 
     def kill(self, name: str) -> None:
         """End a container's task and delete it, so that its cgroup goes."""
@@ -117,17 +130,23 @@ class Containerd:
 
 
 def write_image(target: Path) -> None:
-    """Write a Docker archive with one layer: a static busybox as /bin/sh and a few names more."""
-    layer = _layer()
+    """Write a Docker archive: a layer with a static busybox as /bin/sh, and one with files."""
+    layers = {"layer.tar": _layer(), "files.tar": _files()}
     config = {
         "architecture": "amd64",
         "os": "linux",
         "config": {"Env": ["PATH=/bin"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+        "rootfs": {
+            "type": "layers",
+            "diff_ids": [
+                f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers.values()
+            ],
+        },
     }
-    manifest = [{"Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]
+    manifest = [{"Config": "config.json", "RepoTags": [IMAGE], "Layers": list(layers)}]
     with tarfile.open(target, "w") as archive:
-        _add(archive, "layer.tar", layer)
+        for name, layer in layers.items():
+            _add(archive, name, layer)
         _add(archive, "config.json", json.dumps(config).encode())
         _add(archive, "manifest.json", json.dumps(manifest).encode())
 
@@ -141,6 +160,14 @@ def _layer() -> bytes:
             link = tarfile.TarInfo(f"bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             layer.addfile(link)
+    return buffer.getvalue()
+
+
+def _files() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as layer:
+        for name, pages in IMAGE_FILES.items():
+            _add(layer, name.lstrip("/"), b"m" * (pages * PAGE))
     return buffer.getvalue()
 
 
