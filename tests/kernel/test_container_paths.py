@@ -30,6 +30,8 @@ from tests.outcomes import unavailable
 NAME = "path-user"
 CGROUP = f"/{NAMESPACE}/{NAME}"
 OUTSIDE = 307
+LAYERS = 61
+"""More than fit into mount(2)'s one page of options: containerd shortens their names."""
 
 
 class _Existing(Cgroup):
@@ -63,7 +65,7 @@ def scene(memtrace: Memtrace, rooms: Rooms, disk: Path) -> Iterator[Scene]:
         "type=tmpfs,src=tmpfs,dst=/scratch,options=rw",
     ]
     outside = rooms.open("outside")
-    with Containerd(disk) as containerd:
+    with Containerd(disk, layers=LAYERS) as containerd:
         containerd.run(NAME, volume, "/bin/sh", "-c", SCRIPT, mounts=mounts)
         use(containerd.pid(NAME), volume)
         outside.run("write", outside.path("out"), OUTSIDE, PAGE)
@@ -76,6 +78,13 @@ def test_files_have_the_containers_names(scene: Scene, path: str) -> None:
     row = scene.snapshot.row(CGROUP)
     assert_use(row, path)
     assert row.driven(container_path=path) >= USES[path] * PAGE
+
+
+def test_names_of_layers_are_shortened(scene: Scene) -> None:
+    """All this holds for lower layers whose names are relative to a directory not told."""
+    mountinfo = Path(f"/proc/{scene.containerd.pid(NAME)}/mountinfo").read_text()
+    (options,) = [line for line in mountinfo.splitlines() if " / / " in line]
+    assert "lowerdir=/" not in options
 
 
 def test_container_is_exact(scene: Scene) -> None:

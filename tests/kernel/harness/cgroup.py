@@ -112,10 +112,11 @@ class Cgroup:
     def remove(self, timeout: float = 10.0) -> None:
         """Remove the cgroup and its children, waiting for its last tasks to leave."""
         for child in sorted(self.directory.glob("**/"), reverse=True):
-            _remove_directory(child, timeout)
+            remove_directory(child, timeout)
 
 
-def _remove_directory(directory: Path, timeout: float) -> None:
+def remove_directory(directory: Path, timeout: float = 10.0) -> None:
+    """Remove one cgroup, waiting for its last tasks to leave."""
     deadline = time.monotonic() + timeout
     while directory.exists():
         try:

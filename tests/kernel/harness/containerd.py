@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.kernel.harness.cgroup import ENTER, Cgroup
+from tests.kernel.harness.cgroup import ENTER, Cgroup, remove_directory
 from tests.kernel.harness.files import PAGE
 
 STATE = Path("/run/containerd")
@@ -33,8 +33,12 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 class Containerd:
     """containerd and a namespace of our own in it, both gone on exit."""
 
-    def __init__(self, directory: Path, cgroup: Cgroup | None = None) -> None:
-        """Keep image store and logs below `directory`, on a disk; run in `cgroup` if given."""
+    def __init__(self, directory: Path, cgroup: Cgroup | None = None, layers: int = 0) -> None:
+        """Keep image store and logs below `directory`, on a disk; run in `cgroup` if given.
+
+        The image has so many more `layers`, of one small file each.
+        """
+        self._layers = layers
         self._cgroup = cgroup
         self._directory = directory
         self._socket = STATE / "containerd.sock"
@@ -45,7 +49,7 @@ class Containerd:
         if not self._answers():
             self._start()
         image = self._directory / "image.tar"
-        write_image(image)
+        write_image(image, self._layers)
         self.ctr("images", "import", "--digests=false", str(image))
         return self
 
@@ -58,7 +62,7 @@ class Containerd:
         self._try_any("namespaces", "remove", NAMESPACE)
         self._stop()
         for cgroup in CGROUPS.glob(f"*/{NAMESPACE}"):
-            cgroup.rmdir()
+            remove_directory(cgroup)
 
     def run(self, name: str, mount: Path, *command: str, mounts: Sequence[str] = ()) -> None:
         """Start a container in the background, with `mount` writable at /data.
@@ -129,9 +133,14 @@ class Containerd:
                 shutil.rmtree(STATE, ignore_errors=True)
 
 
-def write_image(target: Path) -> None:
-    """Write a Docker archive: a layer with a static busybox as /bin/sh, and one with files."""
-    layers = {"layer.tar": _layer(), "files.tar": _files()}
+def write_image(target: Path, more: int = 0) -> None:
+    """Write a Docker archive: a layer with a static busybox as /bin/sh, and one with files.
+
+    And so many `more` of one page each: /image/1 and so on.
+    """
+    layers = {"layer.tar": _layer(), "files.tar": _files(IMAGE_FILES)}
+    for number in range(1, more + 1):
+        layers[f"{number}.tar"] = _files({f"/image/{number}": 1})
     config = {
         "architecture": "amd64",
         "os": "linux",
@@ -163,10 +172,10 @@ def _layer() -> bytes:
     return buffer.getvalue()
 
 
-def _files() -> bytes:
+def _files(files: dict[str, int]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as layer:
-        for name, pages in IMAGE_FILES.items():
+        for name, pages in files.items():
             _add(layer, name.lstrip("/"), b"m" * (pages * PAGE))
     return buffer.getvalue()
 
