@@ -44,7 +44,11 @@ MT_INLINE void tell(struct cgroup *cgroup, const char *path, __u32 type)
 	if (bytes > MT_PATH_BYTES)
 		bytes = MT_PATH_BYTES;
 	event->bytes = bytes;
-	send_event(event, sizeof(*event) - MT_PATH_BYTES + bytes, MT_LOST_RING);
+	bytes += sizeof(*event) - MT_PATH_BYTES;
+	if (type == MT_EVENT_CGROUP_MKDIR) /* a short container's name is soon gone from the disk */
+		send_event_now(event, bytes, MT_LOST_RING);
+	else
+		send_event(event, bytes, MT_LOST_RING);
 }
 
 PROBE(cgroup_mkdir)

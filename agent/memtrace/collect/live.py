@@ -23,6 +23,9 @@ GATHER_SECONDS = 2.0
 CROWDED_SECONDS = 0.1
 """How often the kernel's ledgers are emptied while waiting: normally, and when they fill fast."""
 
+BURST_SECONDS = 0.01
+"""After the kernel woke us: what comes in bursts, such as cgroups, is gathered together."""
+
 EXIT_RUNTIME, EXIT_MISSING = 1, 3
 NEEDED = ("CAP_BPF", "CAP_PERFMON")
 
@@ -71,6 +74,8 @@ class Live:
                     return False
                 if also in ready:
                     return True
+                if ready:
+                    time.sleep(BURST_SECONDS)
                 if ready or pause < left:
                     self._collector.gather()
         except BpfError as error:
