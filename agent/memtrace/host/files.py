@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import NamedTuple
 
 _CHUNK = 65_536
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -31,6 +32,14 @@ class _OpenHow(ctypes.Structure):
     )
 
 
+class Version(NamedTuple):
+    """What tells one state of a file from another without reading it."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+
+
 def read_bytes(path: Path | str, limit: int) -> bytes | None:
     """The whole file, or None when it is unreadable or longer than `limit` bytes."""
     try:
@@ -40,27 +49,44 @@ def read_bytes(path: Path | str, limit: int) -> bytes | None:
     return _read_and_close(fd, limit)
 
 
-def read_beneath(root: Path, relative: str, limit: int) -> bytes | None:
+def read_beneath(root: Path, relative: str, limit: int, owner: int | None = None) -> bytes | None:
     """A regular file below `root`, or None; symbolic links cannot lead out of `root`.
 
     Links in directories are followed as if `root` were "/" (openat2, RESOLVE_IN_ROOT);
     kernels or sandboxes without openat2 follow none at all. The file itself is never
-    a link.
+    a link. `owner`: the user it must belong to, for places that users may write to.
     """
     try:
         fd = _open_beneath(root, relative, _FLAGS | os.O_NOFOLLOW)
     except (OSError, ValueError):
         return None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or owner not in (None, status.st_uid):
         os.close(fd)
         return None
     return _read_and_close(fd, limit)
 
 
-def names_beneath(root: Path, relative: str, limit: int) -> tuple[str, ...]:
-    """Sorted names in a directory below `root`, at most `limit`; empty when unreadable."""
+def version_beneath(root: Path, relative: str) -> Version | None:
+    """What `read_beneath` would read now, to be compared; None when there is no such file."""
     try:
-        fd = _open_beneath(root, relative, _FLAGS | os.O_NOFOLLOW | os.O_DIRECTORY)
+        fd = _open_beneath(root, relative, _FLAGS | os.O_NOFOLLOW)
+    except (OSError, ValueError):
+        return None
+    try:
+        status = os.fstat(fd)
+    finally:
+        os.close(fd)
+    return Version(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def names_beneath(root: Path, relative: str, limit: int) -> tuple[str, ...]:
+    """Sorted names in a directory below `root`, at most `limit`; empty when unreadable.
+
+    Links are followed as by `read_beneath`, also when the directory itself is one.
+    """
+    try:
+        fd = _open_beneath(root, f"{relative}/.", _FLAGS | os.O_NOFOLLOW | os.O_DIRECTORY)
     except (OSError, ValueError):
         return ()
     try:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from memtrace.host.runtimes.containerd import Containerd, parse_config
+from memtrace.host.runtimes.containerd import Containerd
 from memtrace.samples import Identity
 from tests.unit.host import trees
-from tests.unit.host.trees import POD, POSTGRES, SANDBOX, UID
+from tests.unit.host.trees import JSON, POD, POSTGRES, SANDBOX, UID
 
 POSTGRES_IDENTITY = Identity(
     "container",
@@ -23,11 +22,6 @@ POSTGRES_IDENTITY = Identity(
     container="postgres",
     image="docker.io/library/postgres:16",
     resolved_by="containerd",
-)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
-    max_leaves=9,
 )
 
 
@@ -149,12 +143,6 @@ def test_odd_annotations_are_unknown(tmp_path: Path, value: object) -> None:
     found = Containerd(tmp_path).identify(f"{POD}/{POSTGRES}")
     assert found is not None
     assert (found.image, found.container) == (None, None)
-
-
-@given(st.binary(max_size=200) | st.just(b"[" * 100_000))
-def test_any_bytes_are_a_configuration_or_none(data: bytes) -> None:
-    """Deep nesting and bad encodings included."""
-    assert isinstance(parse_config(data), dict | None)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -89,6 +89,45 @@ def test_only_the_pod_itself_is_the_pod() -> None:
     assert not paths.is_pod(f"{SYSTEMD_POD}/{HEX}")
 
 
+def test_a_pods_cgroup_is_found_from_below() -> None:
+    """The innermost one."""
+    assert paths.pod_path(f"{SYSTEMD_POD}/cri-containerd-{HEX}.scope") == SYSTEMD_POD
+    assert paths.pod_path(SYSTEMD_POD) == SYSTEMD_POD
+    assert paths.pod_path("/kubepods/burstable") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "outer"),
+    [
+        (f"/docker/{OTHER}/kubelet/kubepods/pod{UID}/{HEX}", f"/docker/{OTHER}"),
+        (f"/docker/{OTHER}/docker/{HEX}/init.scope", f"/docker/{OTHER}"),
+        (f"/docker/{OTHER}", None),
+        (f"{SYSTEMD_POD}/crio-{HEX}.scope/container", None),
+        (f"{SYSTEMD_POD}/crio-{HEX}.scope/container/x", f"{SYSTEMD_POD}/crio-{HEX}.scope"),
+        (f"/libpod_parent/{OTHER}/libpod-{HEX}", None),
+        (SYSTEMD_POD, None),
+    ],
+)
+def test_what_lies_below_a_container_is_told_apart(path: str, outer: str | None) -> None:
+    """The outermost container counts; a pod of podman is none."""
+    assert paths.outer_container(path) == outer
+
+
+@pytest.mark.parametrize(
+    ("path", "uid"),
+    [
+        ("/user.slice/user-1000.slice/user@1000.service/app.slice/x.service", 1000),
+        ("/user.slice/user-0.slice/user@0.service", 0),
+        ("/user.slice/user-1000.slice/session-3.scope", None),
+        ("/system.slice/user@x.service", None),
+        ("/", None),
+    ],
+)
+def test_a_users_service_manager_is_recognised(path: str, uid: int | None) -> None:
+    """What lies below it was named by that user."""
+    assert paths.user_id(path) == uid
+
+
 def test_ancestors_are_listed_innermost_first() -> None:
     """Without the root, which says nothing."""
     assert paths.ancestors("/a/b/c") == ["/a/b", "/a"]
@@ -105,3 +144,6 @@ def test_any_path_is_accepted(path: str) -> None:
     assert uid is None or uid in path.replace("_", "-")
     paths.qos(path)
     paths.ancestors(path)
+    for above in (paths.pod_path(path), paths.outer_container(path)):
+        assert above is None or path.startswith(above)
+    paths.user_id(path)

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hypothesis import strategies as st
+
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "host"
 SANDBOX = "a1" * 32
 POSTGRES = "b2" * 32
 UID = "0b7d9f46-5c2c-4c55-9d0e-0a8f7a1c2d3e"
 POD = f"/kubepods/burstable/pod{UID}"
 TASKS = "run/containerd/io.containerd.runtime.v2.task"
+WEB = "52d370e4cd0e939c09862549a2691a0da6a49c7ac4a86371e8f88148fa942c51"
+"""The container of docker_container.json."""
+PODMAN_WEB = "34d279f21c39fbfbbb1b41ae23694968e0cbb18547e91992a62507806eba7c12"
+"""The container pweb of podman_containers.json."""
+CRIO, CRIO_SANDBOX = "c3" * 32, "d4" * 32
+DOCKER = "var/lib/docker"
+STORE = "var/lib/containers/storage"
+PASSWD = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000:Ann,,,:/home/ann:/bin/sh\n"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=9,
+)
+"""Any JSON value."""
 
 V1_FILES = {
     "memory.usage_in_bytes": "370327552\n",
@@ -76,3 +92,18 @@ def pod(root: Path) -> None:
     """The bundles of pod shop/pg-0: its sandbox and its container postgres."""
     bundle(root, "k8s.io", SANDBOX, text("config_cri_sandbox.json"))
     bundle(root, "k8s.io", POSTGRES, text("config_cri_container.json"))
+
+
+def docker(root: Path, container_id: str, config: str, data_root: str = DOCKER) -> Path:
+    """What docker keeps of a container."""
+    return write(root, f"{data_root}/containers/{container_id}/config.v2.json", config)
+
+
+def podman(root: Path, store: str = STORE, name: str = "containers.json") -> Path:
+    """A list of podman's containers."""
+    return write(root, f"{store}/overlay-containers/{name}", text("podman_containers.json"))
+
+
+def crio(root: Path, container_id: str, config: str, store: str = STORE) -> Path:
+    """What CRI-O keeps of a container."""
+    return write(root, f"{store}/overlay-containers/{container_id}/userdata/config.json", config)

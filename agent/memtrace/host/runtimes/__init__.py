@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,22 @@ class Runtime(Protocol):
 def default_runtimes(root: Path) -> tuple[Runtime, ...]:
     """Every reader, the one that knows most first."""
     from memtrace.host.runtimes.containerd import Containerd
+    from memtrace.host.runtimes.crio import Crio
+    from memtrace.host.runtimes.docker import Docker
+    from memtrace.host.runtimes.podman import Podman
     from memtrace.host.runtimes.systemd import Systemd
 
-    return (Containerd(root), Systemd())
+    return (Containerd(root), Docker(root), Podman(root), Crio(root), Systemd())
+
+
+def first_answer(runtimes: Iterable[Runtime], cgroup_path: str) -> Identity | None:
+    """The first answer that names a container, else the first answer."""
+    first = None
+    for runtime in runtimes:
+        answer = runtime.identify(cgroup_path)
+        if answer is None:
+            continue
+        if answer.container is not None:
+            return answer
+        first = first or answer
+    return first

@@ -6,27 +6,28 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from memtrace.host.files import names_beneath, read_beneath
-from memtrace.host.runtimes import paths
+from memtrace.host.runtimes import documents, paths
+from memtrace.host.runtimes.documents import Document
 from memtrace.samples import Identity
 
-_STATE_DIRS = ("run/containerd", "run/k3s/containerd", "var/snap/microk8s/common/run/containerd")
-_TASKS = "io.containerd.runtime.v2.task"
+STATE_DIRS = (
+    "run/containerd",
+    "run/k3s/containerd",
+    "var/snap/microk8s/common/run/containerd",
+    "run/docker/containerd/daemon",  # of a dockerd that starts its own
+)
+TASKS = "io.containerd.runtime.v2.task"
 _CONFIG_LIMIT = 1 << 20  # bytes
 _MAX_NAMESPACES = 64
-_MAX_TEXT = 512  # characters of one annotation; Kubernetes names have at most 253
 _CRI = "io.kubernetes.cri."
 _KUBERNETES, _DOCKER = "k8s.io", "moby"
 # containerd's own rule for identifiers of namespaces and containers.
 _IDENTIFIER = re.compile(r"(?=.{1,76}\Z)[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
-
-Config = dict[str, Any]
 
 
 class Containerd:
@@ -34,12 +35,14 @@ class Containerd:
 
     name = "containerd"
 
-    def __init__(self, root: Path, state_dirs: tuple[str, ...] = _STATE_DIRS) -> None:
+    def __init__(self, root: Path, state_dirs: tuple[str, ...] = STATE_DIRS) -> None:
         self._root = root
         self._state_dirs = state_dirs
 
     def identify(self, cgroup_path: str) -> Identity | None:
         """The container whose bundle claims this very cgroup, or None."""
+        if paths.user_id(cgroup_path) is not None:
+            return None  # a user's manager may name a cgroup as it likes
         path = cgroup_path.removesuffix("/container")
         by_name = paths.container(path) is not None
         for directory, namespace, container_id in self._candidates(path):
@@ -50,7 +53,7 @@ class Containerd:
 
     def _candidates(self, path: str) -> Iterator[tuple[str, str, str]]:
         """Bundles that could be this cgroup's: by 64 digits anywhere, or as /namespace/id."""
-        directories = [f"{state}/{_TASKS}" for state in self._state_dirs]
+        directories = [f"{state}/{TASKS}" for state in self._state_dirs]
         known = paths.container(path)
         if known is not None:
             for directory in directories:
@@ -67,12 +70,12 @@ class Containerd:
         found = [name for name in names if _IDENTIFIER.fullmatch(name)]
         return sorted(found, key=lambda name: (name != _KUBERNETES, name))
 
-    def _config(self, bundle: str) -> Config | None:
+    def _config(self, bundle: str) -> Document | None:
         data = read_beneath(self._root, f"{bundle}/config.json", _CONFIG_LIMIT)
-        return None if data is None else parse_config(data)
+        return None if data is None else documents.parse_object(data)
 
     def _identity(
-        self, directory: str, namespace: str, container_id: str, config: Config
+        self, directory: str, namespace: str, container_id: str, config: Document
     ) -> Identity:
         if _text(config, "container-type") is not None:
             return self._cri_identity(f"{directory}/{namespace}", config)
@@ -87,7 +90,7 @@ class Containerd:
             resolved_by=self.name,
         )
 
-    def _cri_identity(self, directory: str, config: Config) -> Identity:
+    def _cri_identity(self, directory: str, config: Document) -> Identity:
         sandbox = _text(config, "container-type") == "sandbox"
         container = "POD" if sandbox else _text(config, "container-name")
         pod_config = self._pod_config(directory, config)
@@ -102,7 +105,7 @@ class Containerd:
             resolved_by=self.name,
         )
 
-    def _pod_config(self, directory: str, config: Config) -> Config:
+    def _pod_config(self, directory: str, config: Document) -> Document:
         """The bundle that names the pod: older CRI plugins write that into the sandbox's only."""
         sandbox = _text(config, "sandbox-id")
         if _text(config, "sandbox-name") is not None or sandbox is None:
@@ -111,28 +114,14 @@ class Containerd:
         return (self._config(f"{directory}/{sandbox}") if known else None) or config
 
 
-def parse_config(data: bytes) -> Config | None:
-    """An OCI runtime configuration as a dictionary, or None when it is none."""
-    try:
-        config = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return config if isinstance(config, dict) else None
-
-
-def _text(config: Config, annotation: str) -> str | None:
+def _text(config: Document, annotation: str) -> str | None:
     """A CRI annotation, or None when absent, empty, too long or not printable."""
-    annotations = config.get("annotations")
-    text = annotations.get(_CRI + annotation) if isinstance(annotations, dict) else None
-    if not isinstance(text, str) or not 0 < len(text) <= _MAX_TEXT or not text.isprintable():
-        return None
-    return text
+    return documents.text(documents.part(config, "annotations"), _CRI + annotation)
 
 
-def _claims(config: Config, path: str, default: bool) -> bool:
+def _claims(config: Document, path: str, default: bool) -> bool:
     """Whether the bundle says it lives in this cgroup; `default` when it does not say."""
-    linux = config.get("linux")
-    wanted = linux.get("cgroupsPath") if isinstance(linux, dict) else None
+    wanted = documents.part(config, "linux").get("cgroupsPath")
     if not isinstance(wanted, str) or not wanted:
         return default
     parts = wanted.split(":")
