@@ -1,6 +1,7 @@
 """Who is behind each cgroup: asks the runtimes once, remembers, and never drops an unknown one.
 
-Reads no file itself. Has no clock: the caller decides when to ask again.
+Reads no file itself. Has no clock: the caller decides when to ask again. What lies below a
+container belongs to whoever runs in there, and only they are asked about it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from memtrace.host.runtimes import Runtime, default_runtimes, paths
+from memtrace.host.runtimes import Runtime, default_runtimes, first_answer, paths
+from memtrace.host.runtimes.nested import Nested
+from memtrace.host.tombstones import Tombstones
 from memtrace.samples import Identity
 
 _MAX_ATTEMPTS = 10
@@ -43,24 +46,35 @@ class Resolver:
     its bundle is there.
     """
 
-    def __init__(self, root: Path = Path("/"), runtimes: Sequence[Runtime] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        runtimes: Sequence[Runtime] | None = None,
+        tombstones: Tombstones | None = None,
+    ) -> None:
         self._runtimes = default_runtimes(root) if runtimes is None else tuple(runtimes)
+        self._nested = Nested(root)
+        self._tombstones = tombstones
         self._entries: dict[int, _Entry] = {}
         self._containers: dict[str, int] = {}
         self._pods: dict[str, _Pod] = {}
 
-    def resolve(self, cgroup_id: int, path: str) -> Identity:
-        """Who is behind the cgroup as far as is known now; at most 10 tries per container."""
+    def resolve(self, cgroup_id: int, path: str, removed: bool = False) -> Identity:
+        """Who is behind the cgroup as far as is known now; at most 10 tries per container.
+
+        Of a removed one the tombstone is asked first: its name may belong to another by now.
+        """
         entry = self._entries.get(cgroup_id)
         if entry is not None and entry.path == path:
             if not self.needs_retry(cgroup_id):
-                return self._with_pod(entry)
+                return self._with_pod(cgroup_id, entry)
             entry.attempts += 1
-            entry.identity = self._identify(path)
+            entry.identity = self._identify(cgroup_id, path, removed)
         else:
-            entry = self._entries[cgroup_id] = _Entry(path, self._identify(path))
+            entry = _Entry(path, self._identify(cgroup_id, path, removed))
+            self._entries[cgroup_id] = entry
         self._learn(cgroup_id, entry)
-        return self._with_pod(entry)
+        return self._with_pod(cgroup_id, entry)
 
     def needs_retry(self, cgroup_id: int) -> bool:
         """Whether the name of a container is still unknown and worth another try."""
@@ -78,9 +92,13 @@ class Resolver:
         if self._containers.get(entry.path) == cgroup_id:
             del self._containers[entry.path]
         if entry.identity.kind == "pod":
-            self._pods.pop(paths.pod_uid(entry.path) or "", None)
+            self._pods.pop(entry.path, None)
 
-    def _identify(self, path: str) -> Identity:
+    def _identify(self, cgroup_id: int, path: str, removed: bool) -> Identity:
+        buried = self._tombstones.identity(cgroup_id) if removed and self._tombstones else None
+        return self._ask_all(path) if buried is None else buried
+
+    def _ask_all(self, path: str) -> Identity:
         if path == "/":
             return Identity("cgroup", "/")
         if paths.is_pod(path):
@@ -96,16 +114,10 @@ class Resolver:
         return Identity("cgroup", path.rpartition("/")[2] or path)
 
     def _ask(self, path: str) -> Identity | None:
-        """The first answer that names a container, else the first answer."""
-        first = None
-        for runtime in self._runtimes:
-            answer = runtime.identify(path)
-            if answer is None:
-                continue
-            if answer.container is not None:
-                return answer
-            first = first or answer
-        return first
+        """The runtimes of the host, or, about what lies below a container, the one in there."""
+        if paths.outer_container(path) is not None:
+            return self._nested.identify(path)
+        return first_answer(self._runtimes, path)
 
     def _below_container(self, path: str) -> bool:
         """What lies inside a container is its own affair, even when it looks like a unit."""
@@ -113,29 +125,36 @@ class Resolver:
         return any(a in self._containers or paths.container(a) is not None for a in above)
 
     def _learn(self, cgroup_id: int, entry: _Entry) -> None:
-        """Remember where containers are, and the name of the pod around this one."""
+        """Remember where containers are, the name of the pod around this one, and for later."""
         identity = entry.identity
         if identity.kind not in _CONTAINERS:
             return
         self._containers[entry.path] = cgroup_id
-        uid = paths.pod_uid(entry.path)
-        if uid is None or identity.pod is None:
+        self._remember(cgroup_id, identity)
+        pod = paths.pod_path(entry.path)
+        if pod is None or identity.pod is None:
             return
-        if len(self._pods) >= _MAX_PODS and uid not in self._pods:
+        if len(self._pods) >= _MAX_PODS and pod not in self._pods:
             del self._pods[next(iter(self._pods))]
-        self._pods[uid] = _Pod(
+        self._pods[pod] = _Pod(
             identity.pod, identity.namespace, identity.runtime, identity.resolved_by
         )
 
-    def _with_pod(self, entry: _Entry) -> Identity:
+    def _with_pod(self, cgroup_id: int, entry: _Entry) -> Identity:
         """The identity, completed once by what siblings or children taught about the pod."""
         identity = entry.identity
         if identity.pod is not None or identity.kind not in ("pod", *_CONTAINERS):
             return identity
-        pod = self._pods.get(paths.pod_uid(entry.path) or "")
+        pod = self._pods.get(paths.pod_path(entry.path) or "")
         if pod is not None:
             entry.identity = _named_after(identity, pod)
+            self._remember(cgroup_id, entry.identity)
         return entry.identity
+
+    def _remember(self, cgroup_id: int, identity: Identity) -> None:
+        """Keep what somebody told for the time after the cgroup's removal."""
+        if self._tombstones is not None and identity.resolved_by != "path":
+            self._tombstones.remember(cgroup_id, identity)
 
 
 def _named_after(identity: Identity, pod: _Pod) -> Identity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrace.host.identity import Resolver
+from memtrace.host.tombstones import Tombstones
 from memtrace.samples import Identity
 from tests.unit.host import trees
-from tests.unit.host.trees import POD, POSTGRES, SANDBOX, UID
+from tests.unit.host.trees import POD, POSTGRES, SANDBOX, UID, WEB
 
 POD_ID, SANDBOX_ID, POSTGRES_ID = 10, 11, 12
 
@@ -103,13 +105,6 @@ def test_what_lies_inside_a_container_is_a_plain_cgroup(
     assert (found.kind, found.name) == ("cgroup", inner.rpartition("/")[2])
 
 
-def test_a_container_inside_a_container_is_a_container(resolver: Resolver, tmp_path: Path) -> None:
-    """A cluster whose nodes are containers."""
-    trees.pod(tmp_path)
-    found = resolver.resolve(1, f"/docker/{'0' * 64}/kubelet{POD}/{POSTGRES}")
-    assert found.container == "postgres"
-
-
 @pytest.mark.parametrize(
     ("path", "kind", "name"),
     [
@@ -124,6 +119,16 @@ def test_a_container_inside_a_container_is_a_container(resolver: Resolver, tmp_p
         ),
         (f"/machine.slice/libpod-{'a' * 64}.scope", "container", "a" * 12),
         ("/my/own", "cgroup", "own"),
+        (f"/libpod_parent/{'a' * 64}", "cgroup", "a" * 64),
+        ("/user.slice/user-1000.slice", "unit", "user-1000.slice"),
+        ("/user.slice/user-1000.slice/user@1000.service", "unit", "user@1000.service"),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/app-gnome\\x2dterm-99.scope",
+            "unit",
+            "app-gnome-term-99.scope",
+        ),
+        ("/user.slice/user-1000.slice/session-3.scope", "unit", "session-3.scope"),
+        ("/user.slice/user-1000.slice/user@1000.service/init.scope", "unit", "init.scope"),
     ],
 )
 def test_nothing_is_dropped(resolver: Resolver, path: str, kind: str, name: str) -> None:
@@ -173,3 +178,59 @@ def test_any_path_has_an_identity(steps: list[tuple[int, str]]) -> None:
         assert found.kind in ("container", "sandbox", "pod", "unit", "cgroup")
         if cgroup_id == 5:
             resolver.forget(cgroup_id)
+
+
+def _with_tombstones(root: Path) -> Resolver:
+    trees.write(root, "proc/sys/kernel/random/boot_id", "this-boot")
+    return Resolver(root, tombstones=Tombstones(root / "state", root))
+
+
+def test_a_removed_container_has_its_name_after_a_restart(tmp_path: Path) -> None:
+    """From its tombstone: what was on disk is gone."""
+    trees.docker(tmp_path, WEB, trees.text("docker_container.json"))
+    trees.write(tmp_path, "proc/sys/kernel/random/boot_id", "this-boot")
+    tombstones = Tombstones(tmp_path / "state", tmp_path)
+    Resolver(tmp_path, tombstones=tombstones).resolve(5, f"/docker/{WEB}")
+    tombstones.save([5], 1.5e9)
+    shutil.rmtree(tmp_path / trees.DOCKER)
+    found = _with_tombstones(tmp_path).resolve(5, f"/docker/{WEB}", removed=True)
+    assert (found.name, found.image, found.runtime, found.resolved_by) == (
+        "web",
+        "example/busybox:1",
+        "docker",
+        "tombstone",
+    )
+
+
+def test_a_tombstone_is_not_asked_while_the_container_runs(tmp_path: Path) -> None:
+    """What is on disk is newer."""
+    trees.pod(tmp_path)
+    trees.write(tmp_path, "proc/sys/kernel/random/boot_id", "this-boot")
+    tombstones = Tombstones(tmp_path / "state", tmp_path)
+    tombstones.remember(POSTGRES_ID, Identity("container", "old", container="old"))
+    resolver = Resolver(tmp_path, tombstones=tombstones)
+    assert resolver.resolve(POSTGRES_ID, f"{POD}/{POSTGRES}").name == "postgres"
+    found = tombstones.identity(POSTGRES_ID)
+    assert found is not None
+    assert found.name == "postgres"
+
+
+def test_a_removed_pod_keeps_its_name(tmp_path: Path) -> None:
+    """Its containers taught it; both are remembered."""
+    trees.pod(tmp_path)
+    trees.write(tmp_path, "proc/sys/kernel/random/boot_id", "this-boot")
+    tombstones = Tombstones(tmp_path / "state", tmp_path)
+    resolver = Resolver(tmp_path, tombstones=tombstones)
+    resolver.resolve(SANDBOX_ID, f"{POD}/{SANDBOX}")
+    resolver.resolve(POD_ID, POD)
+    found = tombstones.identity(POD_ID)
+    assert found is not None
+    assert (found.kind, found.name, found.namespace) == ("pod", "pg-0", "shop")
+
+
+def test_what_nobody_could_name_is_not_remembered(tmp_path: Path) -> None:
+    """Its path is known without a file."""
+    resolver = _with_tombstones(tmp_path)
+    resolver.resolve(1, f"/docker/{WEB}")
+    resolver.resolve(2, "/system.slice/ssh.service")
+    assert resolver.resolve(1, f"/docker/{WEB}", removed=True).resolved_by == "path"
