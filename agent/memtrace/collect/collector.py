@@ -14,7 +14,7 @@ from pathlib import Path
 
 from memtrace.collect import rows
 from memtrace.collect.baseline import Baseline, Progress
-from memtrace.collect.cgroups import RUNNING, CgroupTree, Node
+from memtrace.collect.cgroups import REMOVED, RUNNING, CgroupTree, Node
 from memtrace.collect.container_paths import ContainerPaths
 from memtrace.collect.events import CgroupChanged, PathSeen, TaskNamed, decode
 from memtrace.collect.ledger import FILE_SHMEM
@@ -27,6 +27,7 @@ from memtrace.host.container_mounts import ContainerMounts
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.identity import Resolver
 from memtrace.host.lru import drain_batches
+from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
 from memtrace.kernel.session import OBJECTS, Session
 from memtrace.samples import (
@@ -69,6 +70,7 @@ class Collector:
         features: dict[str, Feature],
         root: Path,
         can_walk: bool,
+        tombstones: Tombstones | None = None,
     ) -> None:
         self._session = session
         self._can_walk = can_walk
@@ -80,7 +82,8 @@ class Collector:
         self._inside = ContainerPaths(
             self._names, ContainerMounts(root, hierarchy, self._names.mounts)
         )
-        self._resolver = Resolver(root)
+        self._tombstones = tombstones
+        self._resolver = Resolver(root, tombstones=tombstones)
         self._reader = CgroupReader(hierarchy)
         self._tree = CgroupTree(hierarchy, self._released)
         self._baseline = Baseline(session, self._tree, self.gather)
@@ -146,18 +149,22 @@ class Collector:
             engine="libbpf",
             cgroups=tuple(self._cgroup(node) for node in self._tree.in_order()),
             lost=self._lost(),
-            features=self._features,
+            features=self._all_features(),
             baseline=self._baseline_state(),
             cpus=os.cpu_count(),
             page_bytes=self._page,
         )
         self._end_interval()
+        if self._tombstones is not None:
+            self._tombstones.save(self._tree.nodes.keys(), made.time)
         return made
 
     def close(self) -> None:
         """Release descriptors. The session is its owner's."""
         self._reader.close()
         self._processes.close()
+        if self._tombstones is not None:
+            self._tombstones.save(self._tree.nodes.keys(), time.time(), at_once=True)
 
     # --- reading ---
 
@@ -302,7 +309,7 @@ class Collector:
             cgroup_id=node.id,
             parent_id=node.parent if node.path != "/" else None,
             path=node.path,
-            identity=self._resolver.resolve(node.id, node.path),
+            identity=self._resolver.resolve(node.id, node.path, node.state == REMOVED),
             state=node.state,
             memory=self._read_memory(node),
             ledger=self._read_ledger(node),
@@ -346,6 +353,11 @@ class Collector:
             recursion=self._session.recursion_misses() + self._session.unflushed,
             names=losses[wire.LOSS_NAMES],
         )
+
+    def _all_features(self) -> dict[str, Feature]:
+        if self._tombstones is None:
+            return self._features
+        return {**self._features, "tombstones": self._tombstones.feature}
 
     def _baseline_state(self) -> BaselineState:
         taken, times = self._baseline.taken, self._times

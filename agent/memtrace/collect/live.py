@@ -12,6 +12,7 @@ from typing import Self
 from memtrace.collect.baseline import Progress
 from memtrace.collect.collector import Collector
 from memtrace.host.hierarchy import HostError, find_hierarchy
+from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
 from memtrace.kernel.errors import BpfError
 from memtrace.kernel.plan import QUESTIONS, Plan, make_plan
@@ -129,8 +130,16 @@ class Live:
         self._collector.take_baseline(self.on_progress)
 
 
-def open_live(root: Path = Path("/"), engine: str = "auto", baseline: bool = True) -> Live:
-    """Attach to the running kernel. Raises LiveError with the exit code that fits."""
+def open_live(
+    root: Path = Path("/"),
+    engine: str = "auto",
+    baseline: bool = True,
+    state_dir: Path | None = None,
+) -> Live:
+    """Attach to the running kernel. Raises LiveError with the exit code that fits.
+
+    `state_dir`: where names of removed containers are kept; None: nowhere.
+    """
     if engine == "bcc":
         raise LiveError(
             "the bcc engine is not part of this version: use --engine libbpf, or upgrade memtrace",
@@ -148,7 +157,8 @@ def open_live(root: Path = Path("/"), engine: str = "auto", baseline: bool = Tru
         features = dict(plan.features)
         if not baseline:
             features["baseline"] = Feature(False, "switched off by --no-baseline")
-        collector = Collector(session, hierarchy, features, root, plan.baseline)
+        tombstones = None if state_dir is None else Tombstones(state_dir, root)
+        collector = Collector(session, hierarchy, features, root, plan.baseline, tombstones)
     except BaseException:
         session.close()
         raise

@@ -12,6 +12,7 @@ from typing import NoReturn
 ENGINES = ("auto", "libbpf", "bcc")
 DEFAULT_ROWS = 20
 LEAST_INTERVAL = 0.1
+STATE_DIR = Path("/var/lib/memtrace")
 
 
 class CommandError(Exception):
@@ -85,6 +86,17 @@ def add_common(parser: argparse.ArgumentParser, sorts: tuple[str, ...]) -> None:
         "--engine", choices=ENGINES, default=ENGINES[0], help="what loads the probes (%(default)s)"
     )
     how.add_argument("-v", "--verbose", action="store_true", help="say more when it fails")
+
+
+def add_state_dir(parser: argparse.ArgumentParser) -> None:
+    """Add the flag for what outlives a run."""
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        default=STATE_DIR,
+        metavar="DIR",
+        help="where names of removed containers are kept (%(default)s)",
+    )
 
 
 def positive(text: str) -> int:

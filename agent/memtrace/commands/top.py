@@ -22,6 +22,7 @@ from memtrace.commands.common import (
     TargetNotFoundError,
     UsageError,
     add_common,
+    add_state_dir,
     cgroup_of,
     interval,
     positive,
@@ -97,6 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "count", nargs="?", type=positive, metavar="COUNT", help="how many tables (no end)"
     )
     add_common(parser, _SORTS)
+    add_state_dir(parser)
     parser.add_argument("--plain", action="store_true", help="rows of text, also on a terminal")
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
@@ -159,7 +161,9 @@ def _open(options: argparse.Namespace, opener: Opener | None) -> Iterator[Live]:
     from memtrace.collect.live import LiveError, open_live
 
     try:
-        with open_live(options.root, options.engine, not options.no_baseline) as live:
+        with open_live(
+            options.root, options.engine, not options.no_baseline, options.state_dir
+        ) as live:
             yield live
     except LiveError as error:
         failure = CommandError(error.sentence)
