@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from memtrace.commands.common import STATE_DIR
 from memtrace.kernel.plan import Plan
 from memtrace.kernel.support import KernelFacts
 from memtrace.model.checks import Check
@@ -26,6 +27,7 @@ def gather_checks(root: Path) -> list[Check]:
         _cgroups(root),
         *(_feature(name, feature) for name, feature in plan.features.items()),
         _stalls(root),
+        _state(STATE_DIR),
         *_optional_privileges(facts),
         *_runtimes(root),
         _other_engine(),
@@ -164,26 +166,61 @@ def _optional_privileges(facts: KernelFacts) -> list[Check]:
     ]
 
 
-_RUNTIMES = (
-    ("containerd", "run/containerd"),
-    ("docker", "var/lib/docker/containers"),
-    ("podman", "var/lib/containers/storage/overlay-containers"),
-    ("systemd", "run/systemd/system"),
-)
-_NAMED = ("containerd", "systemd")
-
-
 def _runtimes(root: Path) -> list[Check]:
-    return [_runtime(name, root / where) for name, where in _RUNTIMES]
+    from memtrace.host.runtimes.containerd import STATE_DIRS
+    from memtrace.host.runtimes.docker import data_roots
+    from memtrace.host.runtimes.storage import stores
+
+    graphs = [store.graph for store in stores(root, None)]
+    places = {
+        "containerd": STATE_DIRS,
+        "docker": [f"{place}/containers" for place in data_roots(root, None)],
+        "podman": [f"{graph}/{mark}" for graph in graphs for mark in ("libpod", "db.sql")],
+        "cri-o": ("run/crio", "var/lib/crio"),
+        "systemd": ("run/systemd/system",),
+    }
+    return [_runtime(name, [root / place for place in where]) for name, where in places.items()]
 
 
-def _runtime(name: str, where: Path) -> Check:
+def _runtime(name: str, places: list[Path]) -> Check:
     label = f"runtime {name}"
-    if not os.path.isdir(where):
+    found = next((place for place in places if _is_there(place)), None)
+    if found is None:
         return Check(label, "ok", "not on this machine: nothing to name")
-    if name not in _NAMED:
-        return Check(label, "off", f"found at {where}", costs="its containers appear by id only")
-    return Check(label, "ok", f"found at {where}")
+    if os.access(found, os.R_OK):
+        return Check(label, "ok", f"found at {found}")
+    return Check(
+        label,
+        "off",
+        f"{found} cannot be read",
+        costs="its containers appear by id only",
+        remedy="run as root, or add CAP_DAC_READ_SEARCH",
+    )
+
+
+def _is_there(place: Path) -> bool:
+    """Whether it exists, or may exist where we are not allowed to look."""
+    try:
+        place.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _state(directory: Path) -> Check:
+    """Whether names of removed containers can be kept; makes nothing."""
+    there = next(place for place in (directory, *directory.parents) if os.path.exists(place))
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return Check("feature tombstones", "ok", f"in {directory}")
+    return Check(
+        "feature tombstones",
+        "off",
+        f"{there} cannot be written",
+        costs="after a restart removed containers have no name",
+        remedy="run as root, or give another --state-dir to memtrace top",
+    )
 
 
 def _other_engine() -> Check:

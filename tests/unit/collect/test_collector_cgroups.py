@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from memtrace.collect import collector as module
+from memtrace.collect.collector import Collector
+from memtrace.host.tombstones import Tombstones
+from memtrace.samples import Identity
 from tests.unit.collect import records
 from tests.unit.collect.fake_kernel import PAGE, Rig, departed, resident
 from tests.unit.collect.records import MKDIR, RELEASE, RMDIR, TMPFS, Chunk
@@ -139,3 +143,34 @@ def test_a_cgroup_made_while_the_ledger_is_read(rig: Rig, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(rig.kernel, "gather", gather)
     assert resident(rig.row("/new")) == 9
+
+
+def test_a_removed_cgroup_met_by_the_walk_has_the_name_of_its_tombstone(tmp_path: Path) -> None:
+    """It was removed while memtrace was not running; the walk tells its id and little else."""
+    boot = tmp_path / "proc/sys/kernel/random/boot_id"
+    boot.parent.mkdir(parents=True)
+    boot.write_text("this-boot")
+    earlier = Tombstones(tmp_path / "state", tmp_path)
+    earlier.remember(GONE, Identity("container", "web", "docker", container="web", image="a:1"))
+    earlier.save([GONE], 1.5e9)
+    rig = Rig("/a")
+    tombstones = Tombstones(tmp_path / "state", tmp_path)
+    rig.collector = Collector(
+        rig.kernel,  # type: ignore[arg-type]
+        rig.hierarchy,
+        {},
+        tmp_path,
+        True,
+        tombstones,
+    )
+    rig.kernel.pages[GONE, X] = 9
+    rig.tell(RMDIR, GONE, "ab" * 32)
+    rig.collector.take_baseline()
+    row = rig.row("/" + "ab" * 32)
+    assert (row.state, row.identity.name, row.identity.resolved_by) == (
+        "removed",
+        "web",
+        "tombstone",
+    )
+    assert resident(row) == 9
+    assert rig.sample().features["tombstones"].enabled

@@ -34,21 +34,22 @@ class Docker:
         if known is None or known.runtime not in (None, self.name):
             return None
         owner = paths.user_id(cgroup_path)
-        for data_root in self._data_roots(owner):
+        for data_root in data_roots(self._root, owner):
             where = f"{data_root}/containers/{known.id}/config.v2.json"
             data = read_beneath(self._root, where, _CONFIG_LIMIT, owner)
             if data is not None:
                 return identity_of(data, known.id)
         return None
 
-    def _data_roots(self, owner: int | None) -> list[str]:
-        """Of the system's daemon, or of the one that a user runs without root."""
-        if owner is not None:
-            where = home(self._root, owner)
-            return [f"{where}/.local/share/docker"] if where else []
-        settings = documents.parse_object(read_beneath(self._root, _SETTINGS, _CONFIG_LIMIT) or b"")
-        moved = documents.text(settings or {}, "data-root")
-        return [moved.strip("/"), *_DATA_ROOTS] if moved else [*_DATA_ROOTS]
+
+def data_roots(root: Path, owner: int | None) -> list[str]:
+    """Where the system's daemon, or one that a user runs without root, may keep its files."""
+    if owner is not None:
+        where = home(root, owner)
+        return [f"{where}/.local/share/docker"] if where else []
+    settings = documents.parse_object(read_beneath(root, _SETTINGS, _CONFIG_LIMIT) or b"")
+    moved = documents.text(settings or {}, "data-root")
+    return [moved.strip("/"), *_DATA_ROOTS] if moved else [*_DATA_ROOTS]
 
 
 def identity_of(data: bytes, container_id: str) -> Identity | None:
