@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.harness.cgroup import ROOT, Cgroup
+from tests.kernel.harness.cgroup import ExistingCgroup
 from tests.kernel.harness.containerd import IMAGE, NAMESPACE, Containerd
 from tests.kernel.harness.expect import assert_exact
 from tests.kernel.harness.files import PAGE
@@ -23,14 +23,6 @@ PAGES = 2503
 ROOT_PAGES = 1009
 NAME = "page-writer"
 CGROUP = f"/{NAMESPACE}/{NAME}"
-
-
-class _Existing(Cgroup):
-    """The figures of a cgroup that somebody else made."""
-
-    def __init__(self, path: str) -> None:
-        """Look at `path` inside the memory hierarchy."""
-        self.directory = ROOT / path.lstrip("/")
 
 
 @dataclass(frozen=True)
@@ -60,7 +52,7 @@ def scene(memtrace: Memtrace, rooms: Rooms, disk: Path) -> Iterator[Scene]:
     with Containerd(disk) as containerd:
         containerd.run(NAME, data, "/bin/sh", "-c", writes)
         _wait_for(data / "done")
-        yield Scene(containerd, rooms.settle(memtrace, _Existing(CGROUP)), data)
+        yield Scene(containerd, rooms.settle(memtrace, ExistingCgroup(CGROUP)), data)
 
 
 def _wait_for(path: Path) -> None:
@@ -83,7 +75,7 @@ def test_container_has_its_names(scene: Scene) -> None:
 
 def test_container_is_exact(scene: Scene) -> None:
     """What is attributed to the container is what memory.stat says, to the page."""
-    assert_exact(scene.snapshot, _Existing(CGROUP))
+    assert_exact(scene.snapshot, ExistingCgroup(CGROUP))
 
 
 def test_volume_write_has_its_host_path(scene: Scene) -> None:

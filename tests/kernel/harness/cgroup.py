@@ -115,6 +115,15 @@ class Cgroup:
             remove_directory(child, timeout)
 
 
+class ExistingCgroup(Cgroup):
+    """The figures of a cgroup that somebody else made."""
+
+    def __init__(self, path: str) -> None:
+        """Look at `path` inside the memory hierarchy."""
+        self.directory = ROOT / path.lstrip("/")
+        self._running = []
+
+
 def remove_directory(directory: Path, timeout: float = 10.0) -> None:
     """Remove one cgroup, waiting for its last tasks to leave."""
     deadline = time.monotonic() + timeout

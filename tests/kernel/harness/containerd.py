@@ -121,6 +121,11 @@ class Containerd:
             time.sleep(0.1)
 
     @property
+    def socket(self) -> Path:
+        """Where it answers."""
+        return self._socket
+
+    @property
     def is_ours(self) -> bool:
         """Whether containerd was started here, rather than found running."""
         return self._process is not None
@@ -138,7 +143,7 @@ def write_image(target: Path, more: int = 0) -> None:
 
     And so many `more` of one page each: /image/1 and so on.
     """
-    layers = {"layer.tar": _layer(), "files.tar": _files(IMAGE_FILES)}
+    layers = {"layer.tar": image_layer(), "files.tar": _files(IMAGE_FILES)}
     for number in range(1, more + 1):
         layers[f"{number}.tar"] = _files({f"/image/{number}": 1})
     config = {
@@ -160,7 +165,8 @@ def write_image(target: Path, more: int = 0) -> None:
         _add(archive, "manifest.json", json.dumps(manifest).encode())
 
 
-def _layer() -> bytes:
+def image_layer() -> bytes:
+    """A root file system: a static busybox as /bin/sh and a few names more."""
     buffer = io.BytesIO()
     busybox = Path(shutil.which("busybox") or "/bin/busybox").read_bytes()
     with tarfile.open(fileobj=buffer, mode="w") as layer:

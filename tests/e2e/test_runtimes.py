@@ -1,0 +1,235 @@
+"""docker, podman and containerd at once: whose page cache it is, also after removal and restart."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.runtimes import Docker, Podman, needed
+from tests.kernel.harness.cgroup import ROOT, ExistingCgroup
+from tests.kernel.harness.containerd import NAMESPACE, Containerd
+from tests.kernel.harness.expect import assert_exact
+from tests.kernel.harness.files import PAGE
+from tests.kernel.harness.memtrace import Memtrace, Row, Snapshot
+from tests.kernel.harness.quiet import Quiet, settle
+
+PAGES = 2503
+SHORT_PAGES = 211
+NESTED_PAGES = 307
+RUNTIMES = ("docker", "podman", "containerd")
+IMAGES = {"docker": Docker.image, "podman": Podman.image, "containerd": None}  # ctr notes none
+SHORT = tuple(f"short-{runtime}" for runtime in ("docker", "podman"))
+POD = "/kubelet/kubepods/burstable/pod0b7d9f46-5c2c-4c55-9d0e-0a8f7a1c2d3e"
+INNER = f"{POD}/{'b2' * 32}"
+INNER_BUNDLE = f"io.containerd.runtime.v2.task/k8s.io/{'b2' * 32}/config.json"
+INNER_NAMES = {
+    "container-type": "container",
+    "container-name": "postgres",
+    "image-name": "docker.io/library/postgres:16",
+    "sandbox-id": "a1" * 32,
+    "sandbox-name": "pg-0",
+    "sandbox-namespace": "shop",
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What memtrace said: all running, all removed, and by another memtrace after that."""
+
+    cgroups: dict[str, str]
+    volumes: dict[str, Path]
+    running: Quiet
+    removed: Quiet
+    restarted: Quiet
+    freed: Snapshot
+
+
+def _writes(path: Path | str, pages: int, then: str = "") -> tuple[str, ...]:
+    done = f"{Path(path).parent}/done"
+    command = f"dd if=/dev/zero of={path} bs=4096 count={pages}; echo > {done}; {then}"
+    return ("/bin/sh", "-c", command)
+
+
+def _wait_for(found: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not found():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def scene(disk: Path) -> Iterator[Scene]:
+    """One container each that writes to its volume and sleeps, short ones, and one inside one."""
+    needed("dockerd", "docker", "podman", "conmon", "containerd", "ctr", "runc", "busybox")
+    volumes = {name: disk / name for name in ("docker", "podman", "containerd", *SHORT, "nested")}
+    for volume in volumes.values():
+        volume.mkdir()
+    bundle = volumes["nested"] / INNER_BUNDLE
+    bundle.parent.mkdir(parents=True)
+    names = {f"io.kubernetes.cri.{key}": value for key, value in INNER_NAMES.items()}
+    bundle.write_text(json.dumps({"annotations": names, "linux": {"cgroupsPath": INNER}}))
+    state = ("--state-dir", str(disk / "state"))
+    with ExitStack() as stack:
+        first = stack.enter_context(Memtrace(*state))
+        first.first()
+        (disk / "ctr").mkdir()
+        containerd = stack.enter_context(Containerd(disk / "ctr"))
+        docker = stack.enter_context(Docker(disk / "dockerd", containerd.socket))
+        podman = stack.enter_context(Podman(disk / "podmand"))
+        cgroups = _start(containerd, docker, podman, volumes)
+        stack.callback(_remove_inner, cgroups)
+        existing = [ExistingCgroup(cgroups[runtime]) for runtime in RUNTIMES]
+        running = settle(first, existing, [])
+        for runtime in (docker, podman):
+            runtime.remove(f"{runtime.name}-writer")
+        containerd.kill("containerd-writer")
+        files = [volumes[runtime] / "out" for runtime in RUNTIMES]
+        removed = settle(first, [], files)
+        assert first.stop() == 0
+        with Memtrace(*state) as second:
+            restarted = settle(second, [], files)
+            for file in files:
+                file.unlink()
+                (file.parent / "done").unlink()
+            freed = second.settle()
+        yield Scene(cgroups, volumes, running, removed, restarted, freed)
+
+
+def _start(
+    containerd: Containerd, docker: Docker, podman: Podman, volumes: dict[str, Path]
+) -> dict[str, str]:
+    """Start everything, wait for all that was to be written, and return the cgroups."""
+    sleeps = _writes("/data/out", PAGES, "sleep 600")
+    containerd.run("containerd-writer", volumes["containerd"], *sleeps)
+    docker_id = docker.run("docker-writer", volumes["docker"], *sleeps)
+    podman_id = podman.run("podman-writer", volumes["podman"], *sleeps)
+    ends = _writes("/data/out", SHORT_PAGES)
+    short_docker = docker.run(SHORT[0], volumes[SHORT[0]], *ends, options=("--rm",))
+    short_podman = podman.run(SHORT[1], volumes[SHORT[1]], *ends, options=("--rm",))
+    inside = ("--volume", f"{volumes['nested']}:/run/containerd")
+    node = docker.run("node", volumes["nested"], "/bin/sleep", "600", options=inside)
+    for name, volume in volumes.items():
+        if name != "nested":
+            _wait_for((volume / "done").exists, f"the work of {name}")
+    cgroups = {
+        "containerd": f"/{NAMESPACE}/containerd-writer",
+        "docker": f"/docker/{docker_id}",
+        "podman": f"/libpod_parent/libpod-{podman_id}",
+        SHORT[0]: f"/docker/{short_docker}",
+        SHORT[1]: f"/libpod_parent/libpod-{short_podman}",
+        "node": f"/docker/{node}",
+        "nested": f"/docker/{node}{INNER}",
+    }
+    _write_inside(cgroups["nested"], volumes["nested"])
+    return cgroups
+
+
+def _write_inside(cgroup: str, volume: Path) -> None:
+    """What a kubelet in the node container would have made: a cgroup, with work in it."""
+    inner = ExistingCgroup(cgroup)
+    inner.directory.mkdir(parents=True)
+    inner.run("dd", "if=/dev/zero", f"of={volume}/out", "bs=4096", f"count={NESTED_PAGES}")
+
+
+def _remove_inner(cgroups: dict[str, str]) -> None:
+    path = cgroups["nested"]
+    while path != cgroups["node"]:
+        (ROOT / path.lstrip("/")).rmdir()
+        path = path.rpartition("/")[0]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_running_container_has_its_name_and_image(scene: Scene, runtime: str) -> None:
+    """All three runtimes at once, each named from its own files."""
+    row = scene.running.row(scene.cgroups[runtime])
+    shown = [row[key] for key in ("kind", "state", "runtime", "container", "name", "image")]
+    name = f"{runtime}-writer"
+    assert shown == ["container", "running", runtime, name, name, IMAGES[runtime]]
+    assert row["resolved_by"] == runtime
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_running_container_is_exact(scene: Scene, runtime: str) -> None:
+    """What is attributed to it is what memory.stat says, and its volume shows at the host path."""
+    row = assert_exact(scene.running, ExistingCgroup(scene.cgroups[runtime]))
+    driven = row.driven(path=str(scene.volumes[runtime] / "out"), kind="write", comm="dd")
+    assert driven == PAGES * PAGE
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_a_container_that_is_gone_in_a_moment_has_its_name(scene: Scene, name: str) -> None:
+    """`run --rm`: its metadata is on the disk for some tenths of a second only."""
+    row = scene.running.row(scene.cgroups[name])
+    assert (row["state"], row["container"]) == ("removed", name)
+    assert row["image"] == IMAGES[row["runtime"]]
+    driven = row.driven(path=str(scene.volumes[name] / "out"), kind="write", comm="dd")
+    assert driven == SHORT_PAGES * PAGE
+
+
+def test_the_monitor_of_a_container_is_none(scene: Scene) -> None:
+    """podman's conmon has a cgroup of its own beside the container's."""
+    row = scene.running.row("/libpod_parent/conmon")
+    assert (row["kind"], row["container"]) == ("cgroup", None)
+
+
+def test_a_container_inside_a_container_is_named_by_what_is_in_there(scene: Scene) -> None:
+    """As in a cluster whose nodes are containers: read through the node's own root."""
+    row = scene.running.row(scene.cgroups["nested"])
+    shown = [row[key] for key in ("kind", "namespace", "pod", "container", "image", "resolved_by")]
+    image = INNER_NAMES["image-name"]
+    assert shown == ["container", "shop", "pg-0", "postgres", image, "containerd inside"]
+    assert row.driven(kind="write", comm="dd") == NESTED_PAGES * PAGE
+    pod = scene.running.row(f"{scene.cgroups['node']}{POD}")
+    assert (pod["kind"], pod["name"], pod["namespace"]) == ("pod", "pg-0", "shop")
+    assert scene.running.row(scene.cgroups["node"])["container"] == "node"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_removed_container_keeps_name_and_figures(scene: Scene, runtime: str) -> None:
+    """Its pages live on in the volume's file."""
+    assert_removed(scene.removed, scene.removed.row(scene.cgroups[runtime]), scene, runtime)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_removed_container_keeps_them_over_a_restart_of_memtrace(
+    scene: Scene, runtime: str
+) -> None:
+    """From its tombstone: nothing else on the machine knows the name any more."""
+    row = _removed_row(scene.restarted, scene.removed, scene.cgroups[runtime])
+    assert_removed(scene.restarted, row, scene, runtime)
+    assert row["resolved_by"] == "tombstone"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_removed_container_goes_with_its_last_page(scene: Scene, runtime: str) -> None:
+    """Its files are deleted: what is left, if anything, is not theirs."""
+    ids = [row["cgroup_id"] for row in scene.freed["containers"]]
+    gone = scene.removed.row(scene.cgroups[runtime])["cgroup_id"]
+    if gone in ids:
+        (left,) = [Row(row) for row in scene.freed["containers"] if row["cgroup_id"] == gone]
+        assert left.attributed < PAGES * PAGE
+        assert not left.files(path=str(scene.volumes[runtime] / "out"), deleted=False)
+
+
+def assert_removed(quiet: Quiet, row: Row, scene: Scene, runtime: str) -> None:
+    """Name and image, and of the volume's file what cachestat says is left of it."""
+    name = f"{runtime}-writer"
+    shown = [row[key] for key in ("state", "kind", "runtime", "container", "name", "image")]
+    assert shown == ["removed", "container", runtime, name, name, IMAGES[runtime]]
+    file = scene.volumes[runtime] / "out"
+    resident = [entry["resident_bytes"] for entry in row.files(path=str(file))]
+    assert resident == [quiet.cached(file) * PAGE]
+    assert row.attributed >= resident[0] > PAGES * PAGE // 2
+
+
+def _removed_row(now: Snapshot, before: Snapshot, cgroup: str) -> Row:
+    """By its id: of a removed cgroup the kernel tells its own name only, not all those above."""
+    wanted = before.row(cgroup)["cgroup_id"]
+    (row,) = [Row(row) for row in now["containers"] if row["cgroup_id"] == wanted]
+    return row
