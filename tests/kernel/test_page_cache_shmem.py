@@ -70,7 +70,7 @@ def test_ledger_equals_memory_stat(scene: Scene, name: str) -> None:
     """What is attributed is what memory.stat says, to the page, shared memory included."""
     room: Room = getattr(scene, name)
     row = assert_exact(scene.snapshot, room.cgroup)
-    assert row.attributed >= PAGES * PAGE
+    assert row.attributed >= PAGES * PAGE - row.removed_by("reclaim")
 
 
 @pytest.mark.parametrize("name", ["tmpfs", "shared"])
@@ -108,7 +108,8 @@ def test_nameless_file_says_so(scene: Scene) -> None:
     assert driver["path"] is None or f"#{driver['inode']}" in driver["path"]
     (entry,) = row.files(inode=driver["inode"], device=driver["device"])
     assert entry["deleted"] is True
-    assert entry["resident_bytes"] == PAGES * PAGE
+    reclaimed = row.removed_by("reclaim")
+    assert PAGES * PAGE - reclaimed <= entry["resident_bytes"] <= PAGES * PAGE
 
 
 @dataclass(frozen=True)
