@@ -40,6 +40,7 @@ class CgroupTree:
         self._hierarchy = hierarchy
         self._released = released
         self.nodes: dict[int, Node] = {}
+        self._order: list[Node] | None = None
         self.unwalked_baseline: int | None = None  # of a cgroup that no walk met: 0 after one
         for entry in walk(hierarchy):
             self._add(entry.id, entry.parent_id, entry.path, born=False)
@@ -88,9 +89,13 @@ class CgroupTree:
 
     def in_order(self) -> list[Node]:
         """Every cgroup with a known place, parents before children."""
-        return sorted((n for n in self.nodes.values() if n.path), key=lambda node: node.path)
+        if self._order is None:
+            placed = (node for node in self.nodes.values() if node.path)
+            self._order = sorted(placed, key=lambda node: node.path)
+        return self._order
 
     def _add(self, cgroup: int, parent: int | None, path: str, born: bool) -> Node:
+        self._order = None
         waiting = self.nodes.get(cgroup)
         if waiting is not None and not waiting.path:
             waiting.parent, waiting.path, waiting.state = parent, path, RUNNING
@@ -127,6 +132,7 @@ class CgroupTree:
             if child.parent == cgroup:
                 child.parent = node.parent
         del self.nodes[cgroup]
+        self._order = None
         if parent is not None:
             parent.ledger.depart(node.ledger)
         self._released(node)

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from memtrace.collect import rows
 from memtrace.collect.baseline import Baseline, Progress
-from memtrace.collect.cgroups import REMOVED, RUNNING, CgroupTree, Node
+from memtrace.collect.cgroup_samples import CgroupSamples
+from memtrace.collect.cgroups import CgroupTree, Node
 from memtrace.collect.container_paths import ContainerPaths
 from memtrace.collect.events import CgroupChanged, PathSeen, TaskNamed, decode
 from memtrace.collect.ledger import FILE_SHMEM
+from memtrace.collect.namer import Namer
 from memtrace.collect.names import Names
-from memtrace.collect.naming import NameCheck
 from memtrace.collect.processes import ShownProcesses
 from memtrace.collect.shmem import ShmemCheck
 from memtrace.host.cgroupfs import CgroupReader
@@ -34,9 +33,7 @@ from memtrace.samples import (
     BaselineState,
     CgroupSample,
     Feature,
-    Ledger,
     Lost,
-    Memory,
     Sample,
 )
 
@@ -44,9 +41,6 @@ REPAIR_SECONDS = 20.0
 DISK_FILE = OBJECTS / "page_cache.bpf.o"
 CROWDED_ROWS = 16384
 """Rows in one gather from which on the ledgers (65,536 rows) are emptied more often."""
-MAX_ASKED = 65536
-NAMES_PER_WALK = 2000
-"""As many as fit into the ring buffer with room to spare for events."""
 LAG_SECONDS = 5.0
 """How long memory.stat may lag behind an event (seen: under 3 s): read it fully until then."""
 
@@ -85,20 +79,20 @@ class Collector:
         self._tombstones = tombstones
         self._resolver = Resolver(root, tombstones=tombstones)
         self._reader = CgroupReader(hierarchy)
+        self._cgroups = CgroupSamples(
+            self._resolver, self._reader, self._names, self._inside, self._processes, self._page
+        )
         self._tree = CgroupTree(hierarchy, self._released)
         self._baseline = Baseline(session, self._tree, self.gather)
+        self._namer = Namer(self._names, self._tree, self._baseline, self._drain_events)
         self._shmem = ShmemCheck(
             session, self._tree, self._baseline, self.gather, lambda: drain_batches(DISK_FILE)
         )
         self._times = BaselineTimes()
-        self._made: dict[int, Ledger] = {}
-        self._memory: dict[int, Memory | None] = {}
         self._node = os.uname().nodename
         self._repaired = time.monotonic()
         self.crowded = False
         self._leaving: list[CgroupChanged] = []
-        self._asked: set[bytes] = set()
-        self._naming = NameCheck()
         self._renamed: set[bytes] = set()  # processes, by exec
         self._drain_events()
 
@@ -135,10 +129,11 @@ class Collector:
         if self._can_walk:
             self._shmem.check()
         self._take_totals()  # after the last gather: totals are never behind the rows
-        self._mark_active()
+        changed = [node for node in self._tree.nodes.values() if node.ledger.changed]
+        self._mark_active(changed)
         self._rename_processes()
         if self._can_walk:
-            self._name_shown()
+            self._namer.check(changed, self._cgroups.ledgers)
         self._inside.retry(self._tree.nodes)
         self._processes.begin(time.monotonic())
         made = Sample(
@@ -147,7 +142,7 @@ class Collector:
             node=self._node,
             cgroup_mode=self._hierarchy.mode,
             engine="libbpf",
-            cgroups=tuple(self._cgroup(node) for node in self._tree.in_order()),
+            cgroups=self._sample_cgroups(),
             lost=self._lost(),
             features=self._all_features(),
             baseline=self._baseline_state(),
@@ -191,14 +186,15 @@ class Collector:
             node.ledger.hold(file, pages)
 
     def _forget_name(self, file: bytes) -> None:
-        self._asked.discard(file)
+        self._namer.forget(file)
         self._session.forget_file(file)
 
     def _take_totals(self) -> None:
         for keys, values, count in self._session.totals():
             cgroups = keys[: count * 8].cast("Q")
-            totals = wire.TOTAL.iter_unpack(values[: count * wire.TOTAL.size])
-            for cgroup, total in zip(cgroups, totals, strict=True):
+            for number, cgroup in enumerate(cgroups):
+                start = number * wire.TOTAL.size
+                total = bytes(values[start : start + wire.TOTAL.size])
                 self._tree.node(cgroup).ledger.set_totals(total)
 
     def _drain_events(self) -> None:
@@ -226,11 +222,12 @@ class Collector:
         node = self._tree.nodes.get(event.id)
         total = self._session.total(event.id)
         if node is not None and total is not None:
-            node.ledger.set_totals(wire.TOTAL.unpack(total))
+            node.ledger.set_totals(total)
         self._tree.apply(event)
 
     def _released(self, node: Node) -> None:
         for forget in (
+            self._cgroups.forget,
             self._resolver.forget,
             self._reader.forget,
             self._session.drop_total,
@@ -238,8 +235,6 @@ class Collector:
             self._inside.forget,
         ):
             forget(node.id)
-        self._made.pop(node.id, None)
-        self._memory.pop(node.id, None)
 
     # --- telling ---
 
@@ -261,88 +256,22 @@ class Collector:
                 node.ledger.rename()
         self._renamed.clear()
 
-    def _name_shown(self) -> None:
-        """Ask for names that are missing or may have changed, of files about to be shown."""
-        for node in self._tree.nodes.values():
-            if not node.ledger.changed:
-                continue
-            self._naming.changed(rows.growing_files(node.ledger))
-            if not node.born:  # what comes into a new one is told by events
-                self._naming.unnamed(self._never_asked(self._shown_files(node)))
-        if self._naming.all_due():
-            everything = (rows.top_files(node.ledger) for node in self._tree.nodes.values())
-            self._naming.unnamed(file for shown in everything for file in shown)
-        due = self._naming.due()
-        if due:
-            self._ask_names(due)
-
-    def _shown_files(self, node: Node) -> list[bytes]:
-        """Files without a name in the rows made last, or at first those about to be shown."""
-        made = self._made.get(node.id)
-        return rows.top_files(node.ledger) if made is None else rows.nameless_files(made)
-
-    def _never_asked(self, files: list[bytes]) -> list[bytes]:
-        """Files without a name, once each: those that are gone by now never get one."""
-        if len(self._asked) > MAX_ASKED:
-            self._asked.clear()
-        new = [f for f in files if f not in self._asked and not self._names.knows(f)]
-        self._asked.update(new)
-        return new
-
-    def _ask_names(self, files: set[bytes]) -> None:
-        started = time.thread_time()
-        before = {file: self._called(file) for file in files}
-        for chunk in _chunks(sorted(files), NAMES_PER_WALK):
-            self._baseline.name(chunk)
-            self._drain_events()
-        self._naming.rest(time.thread_time() - started)
-        renamed = {file for file, called in before.items() if self._called(file) != called}
-        for node in self._tree.nodes.values():
-            if not renamed.isdisjoint(node.ledger.files):
-                node.ledger.rename()
-
-    def _called(self, file: bytes) -> tuple[str | None, bool | None]:
-        return self._names.path(file), self._names.deleted(file)
-
-    def _cgroup(self, node: Node) -> CgroupSample:
-        return CgroupSample(
-            cgroup_id=node.id,
-            parent_id=node.parent if node.path != "/" else None,
-            path=node.path,
-            identity=self._resolver.resolve(node.id, node.path, node.state == REMOVED),
-            state=node.state,
-            memory=self._read_memory(node),
-            ledger=self._read_ledger(node),
-        )
-
-    def _read_ledger(self, node: Node) -> Ledger:
-        made = self._made.get(node.id)
-        if made is None or node.ledger.changed:
-            place = self._inside.of(node, self._tree.nodes)
-            made = rows.sample_ledger(node.ledger, self._names, self._page, place)
-        made = self._made[node.id] = self._processes.fill(node.id, made)
-        return made
-
-    def _read_memory(self, node: Node) -> Memory | None:
-        if node.state != RUNNING:
-            return None
-        whole = node.path == "/"
-        active = whole or time.monotonic() < node.active_until
-        memory = self._reader.read(node.id, node.path, active)
-        if whole and memory is not None:
-            self._shmem.note_figure(memory.shmem_bytes)
-        return memory
-
-    def _mark_active(self) -> None:
+    def _mark_active(self, changed: list[Node]) -> None:
         """A changed ledger moves the figures of its cgroup and of all above it."""
         until = time.monotonic() + LAG_SECONDS
-        for node in self._tree.nodes.values():
-            if not node.ledger.changed:
-                continue
+        for node in changed:
             above: Node | None = node
             while above is not None and above.active_until < until:
                 above.active_until = until
                 above = self._tree.nodes.get(above.parent or 0)
+
+    def _sample_cgroups(self) -> tuple[CgroupSample, ...]:
+        nodes = self._tree.nodes
+        made = tuple([self._cgroups.make(node, nodes) for node in self._tree.in_order()])
+        whole = next((each.memory for each in made if each.path == "/"), None)
+        if whole is not None:
+            self._shmem.note_figure(whole.shmem_bytes)
+        return made
 
     def _lost(self) -> Lost:
         losses = self._session.losses()
@@ -375,16 +304,15 @@ class Collector:
 
     def _end_interval(self) -> None:
         for node in self._tree.nodes.values():
-            node.ledger.settle_interval()
-        self._cut_tables()
+            if node.ledger.changed:
+                node.ledger.settle_interval()
+                self._cut(node)
 
     def _cut_tables(self) -> None:
         """Keep every table within its bound, also when much comes between two samples."""
         for node in self._tree.nodes.values():
-            for file in node.ledger.cut():
-                self._baseline.forget(node.id, file)
+            self._cut(node)
 
-
-def _chunks(files: list[bytes], size: int) -> Iterator[set[bytes]]:
-    for start in range(0, len(files), size):
-        yield set(files[start : start + size])
+    def _cut(self, node: Node) -> None:
+        for file in node.ledger.cut():
+            self._baseline.forget(node.id, file)

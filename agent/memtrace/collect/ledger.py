@@ -92,6 +92,7 @@ class CgroupLedger:
         self.departed_baseline: int | None = 0
         self.baseline: int | None = None
         self.unsettled = False
+        self._told = b""  # the kernel's totals as last read
         self.net = 0  # of all rows so far, kept or cut
         self.cut_shmem = 0  # resident pages of shmem files that were cut
         self.spared: frozenset[FileKey] = frozenset()
@@ -171,17 +172,20 @@ class CgroupLedger:
                 kept.recent += unknown.recent
         return process
 
-    def set_totals(self, total: tuple[int, ...]) -> None:
-        """Take the kernel's cumulative totals (wire.TOTAL). They never go back."""
+    def set_totals(self, packed: bytes) -> None:
+        """Take the kernel's cumulative totals (a wire.TOTAL). They never go back."""
+        if packed == self._told:
+            return
+        self._told = packed
+        total = wire.TOTAL.unpack(packed)
         added = list(total[:KIND_COUNT])
         added[SHMEM] += self.missed
         start = wire.KIND_NUMBERS
         removed = list(total[start : start + REASON_COUNT])
         removed[REASON_OTHER] += self.overtold
-        if added != self.added or removed != self.removed:
-            self.added, self.removed = added, removed
-            self.overflow = total[start + wire.REASON_NUMBERS]
-            self.changed = True
+        self.added, self.removed = added, removed
+        self.overflow = total[start + wire.REASON_NUMBERS]
+        self.changed = True
 
     def rename(self) -> None:
         """A name in the rows changed: make them anew."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import attrgetter
 
 from memtrace.model.shapes import MemoryFigures
 from memtrace.model.tree import Tree
-from memtrace.samples import Memory
+from memtrace.samples import CgroupSample, Memory
 
 Limit = tuple[int | None, str | None]
 
@@ -16,30 +17,31 @@ _KERNEL_PARTS = attrgetter(
 UNKNOWN = MemoryFigures()
 
 
-def effective_limits(tree: Tree) -> dict[int, Limit]:
+def effective_limits(tree: Tree, cgroups: Mapping[int, CgroupSample]) -> dict[int, Limit]:
     """Return for each cgroup the smallest limit on its way up and the cgroup that sets it.
 
     Of equal limits the one nearest to the cgroup is named.
     """
     limits: dict[int, Limit] = {}
-    for cgroup in tree.top_down:
-        above = tree.parent.get(cgroup.cgroup_id)
+    for key in tree.top_down:
+        above = tree.parent.get(key)
         limit: Limit = limits[above] if above is not None else (None, None)
-        own = cgroup.memory.limit_bytes if cgroup.memory is not None else None
+        memory = cgroups[key].memory
+        own = memory.limit_bytes if memory is not None else None
         if own is not None and (limit[0] is None or own <= limit[0]):
-            limit = (own, cgroup.path)
-        limits[cgroup.cgroup_id] = limit
+            limit = (own, cgroups[key].path)
+        limits[key] = limit
     return limits
 
 
-def effective_swap_limits(tree: Tree) -> dict[int, int | None]:
+def effective_swap_limits(tree: Tree, cgroups: Mapping[int, CgroupSample]) -> dict[int, int | None]:
     """Return for each cgroup the smallest swap limit on its way up; None where there is none."""
     limits: dict[int, int | None] = {}
-    for cgroup in tree.top_down:
-        above = limits.get(tree.parent.get(cgroup.cgroup_id, -1))
-        own = cgroup.memory.swap_limit_bytes if cgroup.memory is not None else None
-        known = [limit for limit in (own, above) if limit is not None]
-        limits[cgroup.cgroup_id] = min(known, default=None)
+    for key in tree.top_down:
+        memory = cgroups[key].memory
+        own = memory.swap_limit_bytes if memory is not None else None
+        above = limits.get(tree.parent.get(key, -1))
+        limits[key] = min((limit for limit in (own, above) if limit is not None), default=None)
     return limits
 
 

@@ -6,8 +6,9 @@ hands on what was worked out for the sample before.
 
 from __future__ import annotations
 
+from memtrace.model.known import Known
 from memtrace.model.shapes import Snapshot
-from memtrace.model.snapshot import Before, Memos, describe
+from memtrace.model.snapshot import describe
 from memtrace.samples import Sample
 
 
@@ -16,12 +17,11 @@ class Modeler:
 
     def __init__(self) -> None:
         self._sampled: float | None = None
-        self._before: Before | None = None
-        self._memos = Memos()
+        self._known: Known | None = None
 
     def snapshot(self, sample: Sample) -> Snapshot:
         """Return what `sample` means after those given before."""
         elapsed = None if self._sampled is None else sample.monotonic - self._sampled
-        made, self._before = describe(sample, self._before, elapsed, self._memos)
+        made, self._known = describe(sample, self._known, elapsed)
         self._sampled = sample.monotonic
         return made

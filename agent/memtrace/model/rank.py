@@ -1,52 +1,80 @@
-"""Tables of ledger rows: joining those of children and parent, and finding the largest rows."""
+"""Tables of ledger rows, largest first: putting those of children and parent together.
+
+Of every table above the cgroups themselves only the largest rows are kept: more than is
+shown, so that a row which is large in one place finds its smaller parts in others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from heapq import nlargest
+from itertools import islice
 from typing import TypeVar
 
 TOP = 20
+KEPT = 40
+_STEP = 10  # rows of one table that are looked at together
+
 Key = TypeVar("Key")
 Row = TypeVar("Row")
+Table = dict[Key, Row]
+Amount = Callable[[Row], int]
 
 
-def join(tables: Sequence[Mapping[Key, Row]], combine: Callable[[Row, Row], Row]) -> dict[Key, Row]:
-    """Return a new table with the rows of all, in their order; changes none of them.
+def ordered(table: Mapping[Key, Row], amount: Amount[Row]) -> Table[Key, Row]:
+    """Return the rows by amount, largest first; equal ones keep their order."""
+    return dict(sorted(table.items(), key=lambda item: amount(item[1]), reverse=True))
 
-    Rows seldom meet, and putting tables together is cheap as long as none do.
-    """
-    joined: dict[Key, Row] = {}
+
+def top(table: Table[Key, Row]) -> list[Row]:
+    """Return the rows that are shown of an ordered table."""
+    return list(islice(table.values(), TOP))
+
+
+def join(
+    tables: Sequence[Table[Key, Row]], combine: Callable[[Row, Row], Row], amount: Amount[Row]
+) -> Table[Key, Row]:
+    """Return the KEPT largest rows of ordered tables, ordered; the same row of two is one."""
+    met = _met(tables, combine)
+    least = _least(tables, amount)
+    found = _reaching(tables, met, amount, least)
+    if least and len(found) < KEPT:  # several of those that reach it are the same row
+        found = _reaching(tables, met, amount, 0)
+    return dict(islice(ordered(found, amount).items(), KEPT))
+
+
+def _met(tables: Sequence[Table[Key, Row]], combine: Callable[[Row, Row], Row]) -> Table[Key, Row]:
+    """Return the rows that more than one table has, combined."""
+    all_rows: Table[Key, Row] = {}
     for table in tables:
-        joined.update(table)
-    if len(joined) == sum(map(len, tables)):
-        return joined
-    return _join_meeting(tables, combine)
-
-
-def _join_meeting(
-    tables: Sequence[Mapping[Key, Row]], combine: Callable[[Row, Row], Row]
-) -> dict[Key, Row]:
-    """Do the same where a row is in more than one table."""
-    joined: dict[Key, Row] = {}
+        all_rows.update(table)
+    if len(all_rows) == sum(map(len, tables)):
+        return {}
+    seen: Table[Key, Row] = {}
+    met: Table[Key, Row] = {}
     for table in tables:
-        met = {key: combine(joined[key], table[key]) for key in joined.keys() & table.keys()}
-        joined.update(table)
-        joined.update(met)
-    return joined
+        for key in seen.keys() & table.keys():
+            met[key] = combine(met.get(key, seen[key]), table[key])
+        seen.update(table)
+    return met
 
 
-def largest(rows: Collection[Row], amount: Callable[[Row], int], guess: int) -> list[Row]:
-    """Return the TOP rows by amount, largest first; equal ones keep their order.
-
-    `guess` is an amount that many rows may reach; the better it is, the less is sorted.
-    """
-    if len(rows) > 4 * TOP:
-        reached = [row for row in rows if amount(row) >= guess]
-        if len(reached) >= TOP:
-            rows = reached
-    return sorted(rows, key=amount, reverse=True)[:TOP]
+def _least(tables: Sequence[Table[Key, Row]], amount: Amount[Row]) -> int:
+    """Return an amount that KEPT rows reach, as large as is easily found; else 0."""
+    steps = [next(islice(table.values(), _STEP - 1, None), None) for table in tables]
+    reached = nlargest(KEPT // _STEP, (amount(row) for row in steps if row is not None))
+    return reached[-1] if len(reached) == KEPT // _STEP else 0
 
 
-def least(top: list[Row], amount: Callable[[Row], int]) -> int:
-    """Return what TOP rows reach; 0 where there are fewer."""
-    return amount(top[-1]) if len(top) == TOP else 0
+def _reaching(
+    tables: Sequence[Table[Key, Row]], met: Table[Key, Row], amount: Amount[Row], least: int
+) -> Table[Key, Row]:
+    """Return the rows of at least that amount; of those that just reach it no more than needed."""
+    found = {key: row for key, row in met.items() if amount(row) >= least}
+    for table in tables:
+        for key, row in table.items():
+            if amount(row) < least or (amount(row) == least and len(found) >= KEPT):
+                break
+            if key not in met:
+                found[key] = row
+    return found

@@ -1,22 +1,20 @@
-"""The largest drivers, files and processes of every cgroup with all below it.
+"""The largest drivers, files and processes of a cgroup with all below it.
 
-Tables move up the tree, lowest first; none is changed once made, so one that is as it
-was a snapshot ago is used again. What a list leaves out is its `other` amount, taken
-from the exact totals, so that shown and other always add up.
+What a list leaves out is its `other` amount, taken from the exact totals, so that shown
+and other always add up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import partial
 from operator import itemgetter
+from typing import NamedTuple
 
 from memtrace.model import ledger_rows as own
-from memtrace.model.memo import Memo
-from memtrace.model.rank import join, largest, least
+from memtrace.model.rank import join, ordered, top
 from memtrace.model.shapes import Driver, File, Process, Rows
 from memtrace.model.totals import Totals
-from memtrace.model.tree import Tree
 from memtrace.samples import Ledger
 
 _added = itemgetter(1)
@@ -26,87 +24,45 @@ _file = partial(tuple.__new__, File)
 _process = partial(tuple.__new__, Process)
 
 
-class _Tables:
-    """All rows of a cgroup, alone or with all below it, and the largest of them.
+class Tables(NamedTuple):
+    """Rows by what they are of, largest first. Never changed, so they may be used again.
 
-    Never changed, and equal only to itself. A guess is an amount many rows may reach.
+    `growing` is the driver that added most of late, of those below as far as they know it.
     """
 
-    __slots__ = ("drivers", "files", "processes", "top_drivers", "top_files", "top_processes")
-
-    def __init__(
-        self,
-        drivers: dict[own.DriverKey, own.DriverEntry],
-        files: dict[own.FileKey, own.FileEntry],
-        processes: dict[own.ProcessKey, own.ProcessEntry],
-        driver_guess: int = 0,
-        file_guess: int = 0,
-        process_guess: int = 0,
-    ) -> None:
-        self.drivers = drivers
-        self.files = files
-        self.processes = processes
-        self.top_drivers = largest(drivers.values(), _added, driver_guess)
-        self.top_files = largest(files.values(), _file_rank, file_guess)
-        self.top_processes = largest(processes.values(), _added, process_guess)
+    drivers: dict[own.DriverKey, own.DriverEntry]
+    files: dict[own.FileKey, own.FileEntry]
+    processes: dict[own.ProcessKey, own.ProcessEntry]
+    growing: own.DriverEntry | None
 
 
-class RankMemo:
-    """What rank_all worked out one snapshot ago."""
-
-    __slots__ = ("own", "rows", "whole")
-
-    def __init__(self) -> None:
-        self.own: Memo[_Tables] = Memo()
-        self.whole: Memo[_Tables] = Memo()
-        self.rows: Memo[Rows] = Memo()
-
-    def turn(self) -> None:
-        """Begin the next snapshot."""
-        for memo in (self.own, self.whole, self.rows):
-            memo.turn()
-
-
-def rank_all(
-    tree: Tree, totals: Mapping[int, Totals], deltas_known: bool, memo: RankMemo
-) -> dict[int, Rows]:
-    """Return the lists by cgroup id. `deltas_known`: there was a sample before this one."""
-    memo.turn()
-    tables: dict[int, _Tables] = {}
-    ranked: dict[int, Rows] = {}
-    for cgroup in reversed(tree.top_down):
-        key = cgroup.cgroup_id
-        table = memo.own.recall(key, _own_tables, cgroup.ledger, cgroup.path, deltas_known)
-        if key in tree.children:
-            below = [tables.pop(child) for child in tree.children[key]]
-            table = memo.whole.recall(key, _joined, table, *below)
-        tables[key] = table
-        ranked[key] = memo.rows.recall(key, _rows, table, totals[key])
-    return ranked
-
-
-def _own_tables(ledger: Ledger, path: str, deltas_known: bool) -> _Tables:
-    return _Tables(
-        own.drivers(ledger, deltas_known), own.files(ledger, path), own.processes(ledger)
+def own_tables(ledger: Ledger, path: str, deltas_known: bool) -> Tables:
+    """Return the rows of a cgroup alone. `deltas_known`: there was a sample before this one."""
+    drivers = ordered(own.drivers(ledger, deltas_known), _added)
+    return Tables(
+        drivers,
+        ordered(own.files(ledger, path), _file_rank),
+        ordered(own.processes(ledger), _added),
+        max((entry for entry in drivers.values() if entry[2]), key=_growth, default=None),
     )
 
 
-def _joined(*parts: _Tables) -> _Tables:
+def joined_tables(parts: Sequence[Tables]) -> Tables:
     """Return the rows of a cgroup and its children."""
-    return _Tables(
-        join([part.drivers for part in parts], own.combine_drivers),
-        join([part.files for part in parts], own.combine_files),
-        join([part.processes for part in parts], own.combine_processes),
-        max(least(part.top_drivers, _added) for part in parts),
-        max(least(part.top_files, _file_rank) for part in parts),
-        max(least(part.top_processes, _added) for part in parts),
+    drivers = join([part.drivers for part in parts], own.combine_drivers, _added)
+    growing = [part.growing for part in parts if part.growing is not None]
+    return Tables(
+        drivers,
+        join([part.files for part in parts], own.combine_files, _file_rank),
+        join([part.processes for part in parts], own.combine_processes, _added),
+        max(growing, key=_growth, default=None),
     )
 
 
-def _rows(tables: _Tables, totals: Totals) -> Rows:
+def rows_of(tables: Tables, totals: Totals) -> Rows:
     """Draw up the lists."""
     total = sum(totals.added)
-    drivers, files, processes = tables.top_drivers, tables.top_files, tables.top_processes
+    drivers, files, processes = top(tables.drivers), top(tables.files), top(tables.processes)
     return Rows(
         tuple(map(_driver, drivers)),
         total - sum(map(_added, drivers)),
@@ -114,17 +70,15 @@ def _rows(tables: _Tables, totals: Totals) -> Rows:
         _other_resident(totals.attributed_bytes, files),
         tuple(map(_process, processes)),
         total - sum(map(_added, processes)),
-        _cause(tables),
+        _cause(tables, drivers),
     )
 
 
-def _cause(tables: _Tables) -> Driver | None:
+def _cause(tables: Tables, drivers: list[own.DriverEntry]) -> Driver | None:
     """Return the driver that grew most of late; else the largest ever; None without rows."""
-    growing = [entry for entry in tables.drivers.values() if entry[2]]
-    if growing:
-        most = max(growing, key=_growth)
-        return Driver._make(most)
-    return Driver._make(tables.top_drivers[0]) if tables.top_drivers else None
+    if tables.growing is not None:
+        return Driver._make(tables.growing)
+    return Driver._make(drivers[0]) if drivers else None
 
 
 def _growth(entry: own.DriverEntry) -> int:

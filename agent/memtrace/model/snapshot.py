@@ -6,25 +6,20 @@ this package; computes nothing of its own.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from typing import NamedTuple, TypeVar
 
 from memtrace.model import deltas, page_cache
-from memtrace.model.memo import Memo
-from memtrace.model.memory import Limit, effective_limits, effective_swap_limits, figures
-from memtrace.model.rows import RankMemo, rank_all
+from memtrace.model.known import Known, Setting, framed, moved
+from memtrace.model.memory import Limit, figures
+from memtrace.model.rows import Tables, joined_tables, own_tables, rows_of
 from memtrace.model.shapes import Container, MemoryFigures, PageCache, Rows, Snapshot
-from memtrace.model.totals import Totals, roll_up
-from memtrace.model.tree import Tree, grow
+from memtrace.model.totals import Totals, add_up
 from memtrace.model.verdict import judge
 from memtrace.model.verdict.case import Case, lag_bound
 from memtrace.samples import CgroupSample, Memory, Sample
 
-
-class Before(NamedTuple):
-    """The previous sample's cgroups and their totals by id."""
-
-    cgroups: dict[int, CgroupSample]
-    totals: dict[int, Totals]
+Entry = TypeVar("Entry")
 
 
 class _Past(NamedTuple):
@@ -34,92 +29,88 @@ class _Past(NamedTuple):
     memory: Memory | None
 
 
-class Memos:
-    """What was worked out for the previous snapshot; a new one remembers nothing."""
-
-    __slots__ = ("containers", "rows", "totals")
-
-    def __init__(self) -> None:
-        self.totals: Memo[Totals] = Memo()
-        self.rows = RankMemo()
-        self.containers: Memo[Container] = Memo()
-
-
 def snapshot(sample: Sample, previous: Sample | None, elapsed: float | None) -> Snapshot:
     """Return what `sample` means. `elapsed`: seconds since `previous`; both None at first."""
-    return describe(sample, _look_back(previous), elapsed, Memos())[0]
+    known = describe(previous, None, None)[1] if previous is not None else None
+    return describe(sample, known, elapsed)[0]
 
 
-def describe(
-    sample: Sample, before: Before | None, elapsed: float | None, memos: Memos
-) -> tuple[Snapshot, Before]:
-    """Return the snapshot, and what the next one needs to know of this sample.
+def describe(sample: Sample, known: Known | None, elapsed: float | None) -> tuple[Snapshot, Known]:
+    """Return the snapshot, and what the next one can use of it.
 
-    `memos` spare work and change nothing else.
+    `known` is that of the sample before; what did not move since is not worked out again.
     """
-    tree = grow(sample)
-    totals = roll_up(tree, memos.totals)
+    now = _work_out(sample, known)
     made = Snapshot(
         sample.time,
-        elapsed if before is not None else None,
+        elapsed if known is not None else None,
         sample.node,
         sample.cgroup_mode,
         sample.engine,
         sample.lost,
         sample.features,
         sample.baseline,
-        _containers(sample, tree, totals, before, memos),
+        tuple([now.containers[key] for key in now.cgroups]),
     )
-    return made, Before(_by_id(sample), totals)
+    return made, now
 
 
-def _containers(
-    sample: Sample,
-    tree: Tree,
-    totals: dict[int, Totals],
-    before: Before | None,
-    memos: Memos,
-) -> tuple[Container, ...]:
-    limits, swap_limits = effective_limits(tree), effective_swap_limits(tree)
-    rows = rank_all(tree, totals, before is not None, memos.rows)
-    bound = lag_bound(sample)
-    memos.containers.turn()
-    return tuple(
-        memos.containers.recall(
-            cgroup.cgroup_id,
-            _container,
-            cgroup,
-            cgroup.cgroup_id in tree.leaves,
-            sample.cgroup_mode,
-            limits[cgroup.cgroup_id],
-            swap_limits[cgroup.cgroup_id],
-            bound,
-            totals[cgroup.cgroup_id],
-            _past(cgroup, before),
-            rows[cgroup.cgroup_id],
+def _work_out(sample: Sample, before: Known | None) -> Known:
+    cgroups = {cgroup.cgroup_id: cgroup for cgroup in sample.cgroups}
+    setting = Setting(sample.cgroup_mode, lag_bound(sample), before is not None)
+    frame = framed(cgroups, before)
+    if before is None or setting != before.setting:
+        now = Known(cgroups, setting, frame, {}, {}, {}, frozenset(cgroups))
+        due = now.moved
+    else:
+        now = Known(
+            cgroups,
+            setting,
+            frame,
+            _still(before.totals, cgroups),
+            _still(before.tables, cgroups),
+            _still(before.containers, cgroups),
+            moved(cgroups, frame, before),
         )
-        for cgroup in sample.cgroups
-    )
+        due = now.moved | before.moved  # what moved the last time has other deltas by now
+    _fill(now, due, before)
+    return now
 
 
-def _container(
-    cgroup: CgroupSample,
-    leaf: bool,
-    mode: str,
-    limit: Limit,
-    swap_limit: int | None,
-    bound: int,
-    totals: Totals,
-    past: _Past,
-    rows: Rows,
-) -> Container:
-    memory = figures(cgroup.memory, limit, swap_limit, mode, cgroup.parent_id is None)
+def _still(table: Mapping[int, Entry], here: Collection[int]) -> dict[int, Entry]:
+    """Return a copy without those that are gone."""
+    return {key: entry for key, entry in table.items() if key in here}
+
+
+def _fill(now: Known, due: frozenset[int], before: Known | None) -> None:
+    """Work out what is due, lowest first."""
+    tree = now.frame.tree
+    for key in reversed(tree.top_down):
+        if key not in due:
+            continue
+        below = tree.children.get(key, ())
+        now.totals[key] = add_up(now.cgroups[key].ledger, [now.totals[child] for child in below])
+        now.tables[key] = _tables(now, key, [now.tables[child] for child in below])
+        now.containers[key] = _container(now, key, _past(now.cgroups[key], before))
+
+
+def _tables(now: Known, key: int, below: list[Tables]) -> Tables:
+    cgroup = now.cgroups[key]
+    alone = own_tables(cgroup.ledger, cgroup.path, now.setting.deltas_known)
+    return joined_tables([alone, *below]) if below else alone
+
+
+def _container(now: Known, key: int, past: _Past) -> Container:
+    cgroup, totals = now.cgroups[key], now.totals[key]
+    rows = rows_of(now.tables[key], totals)
+    limits: tuple[Limit, int | None] = now.frame.limits[key], now.frame.swap_limits[key]
+    memory = figures(cgroup.memory, *limits, now.setting.mode, cgroup.parent_id is None)
     cache = page_cache.compare(totals, cgroup.memory, past.totals, past.memory)
     usage_before = past.memory.usage_bytes if past.memory else None
     file_before = past.memory.file_bytes if past.memory else None
     return Container(
         cgroup,
-        leaf,
+        key in now.frame.tree.leaves,
         memory,
         cache,
         deltas.gauge(memory.usage_bytes, usage_before),
@@ -128,7 +119,7 @@ def _container(
         _kind_deltas(totals, past.totals),
         totals.removed,
         rows,
-        judge(_case(memory, cache, rows, past, bound)),
+        judge(_case(memory, cache, rows, past, now.setting.bound)),
     )
 
 
@@ -138,17 +129,7 @@ def _case(memory: MemoryFigures, cache: PageCache, rows: Rows, past: _Past, boun
     return Case(memory, cache, rows, deltas.gauge(file, attributed), bound)
 
 
-def _look_back(previous: Sample | None) -> Before | None:
-    if previous is None:
-        return None
-    return Before(_by_id(previous), roll_up(grow(previous), Memo()))
-
-
-def _by_id(sample: Sample) -> dict[int, CgroupSample]:
-    return {cgroup.cgroup_id: cgroup for cgroup in sample.cgroups}
-
-
-def _past(cgroup: CgroupSample, before: Before | None) -> _Past:
+def _past(cgroup: CgroupSample, before: Known | None) -> _Past:
     if before is None:
         return _Past(None, None)
     earlier = before.cgroups.get(cgroup.cgroup_id)

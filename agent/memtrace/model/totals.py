@@ -5,10 +5,9 @@ The kernel's maps are local to a cgroup; this is the only place that adds them u
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from memtrace.model.memo import Memo
-from memtrace.model.tree import Tree
 from memtrace.samples import Ledger
 
 
@@ -27,23 +26,7 @@ class Totals(NamedTuple):
         return self.baseline_bytes + sum(self.added) - sum(self.removed)
 
 
-def roll_up(tree: Tree, memo: Memo[Totals]) -> dict[int, Totals]:
-    """Return the totals by cgroup id, lowest first."""
-    memo.turn()
-    totals: dict[int, Totals] = {}
-    for cgroup in reversed(tree.top_down):
-        key = cgroup.cgroup_id
-        below = [totals[child] for child in tree.children.get(key, ())]
-        totals[key] = memo.recall(key, _total, cgroup.ledger, *below)
-    return totals
-
-
-def plus(left: int | None, right: int | None) -> int | None:
-    """Add, unknown if either is."""
-    return None if left is None or right is None else left + right
-
-
-def _total(ledger: Ledger, *below: Totals) -> Totals:
+def add_up(ledger: Ledger, below: Sequence[Totals]) -> Totals:
     """Return what the cgroup itself, its released children and the others below it have."""
     added = (ledger.added, ledger.departed_added, *[child.added for child in below])
     removed = (ledger.removed, ledger.departed_removed, *[child.removed for child in below])
@@ -51,6 +34,11 @@ def _total(ledger: Ledger, *below: Totals) -> Totals:
     for child in below:
         baseline = plus(baseline, child.baseline_bytes)
     return Totals(_columns(added), _columns(removed), baseline)
+
+
+def plus(left: int | None, right: int | None) -> int | None:
+    """Add, unknown if either is."""
+    return None if left is None or right is None else left + right
 
 
 def _columns(flows: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memtrace.collect import collector as module
-from memtrace.collect import names
+from memtrace.collect import namer, names
 from memtrace.samples import Lost
 from tests.unit.collect import records
 from tests.unit.collect.fake_kernel import BY, PAGE, FakeKernel, Rig
@@ -70,8 +70,8 @@ def test_names_that_were_forgotten_are_asked_for_again(
     for inode in range(10, 20):
         rig.kernel.ring.append(records.path_event(records.file(inode), b"other"))
     rig.sample()
-    monkeypatch.setattr(rig.collector._naming, "_all_at", 0.0)
-    monkeypatch.setattr(rig.collector._naming, "_rested_at", 0.0)
+    monkeypatch.setattr(rig.collector._namer._check, "_all_at", 0.0)
+    monkeypatch.setattr(rig.collector._namer._check, "_rested_at", 0.0)
     shown = {row.path for row in rig.row("/a").ledger.files if row.file and row.file.inode == 1}
     assert shown == {"/named-1"}
 
@@ -80,14 +80,14 @@ def test_what_is_asked_once_is_not_remembered_for_ever(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Files that nobody can name any more come and go for weeks: the memory of them is bounded."""
-    monkeypatch.setattr(module, "MAX_ASKED", 100)
+    monkeypatch.setattr(namer, "MAX_ASKED", 100)
     a = rig.id("/a")
     rig.kernel.devices = []  # nothing is found, so nothing gets a name
     for interval in range(20):
         for inode in range(40):
             rig.kernel.add(a, records.file(interval * 40 + inode + 1), interval + 1)
         rig.sample()
-    assert 0 < len(rig.collector._asked) <= 140
+    assert 0 < len(rig.collector._namer._asked) <= 140
 
 
 @pytest.mark.parametrize("record", [b"", b"\1", b"\xff" * 9, records.path_event(X, b"\xff\n")])
@@ -134,6 +134,6 @@ def test_a_released_cgroup_leaves_nothing_in_memory(rig: Rig) -> None:
     rig.sample()
     rig.sample()
     assert len(rig.collector._tree.nodes) == 2
-    assert len(rig.collector._made) == 2
+    assert len(rig.collector._cgroups._made) == 2
     assert len(rig.collector._resolver._entries) == 2
     assert len(kernel.sums) <= 1

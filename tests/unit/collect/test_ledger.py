@@ -16,12 +16,6 @@ FILE, OTHER = records.file(1), records.file(2)
 ME, YOU, NOBODY = records.process(10), records.process(20), bytes(8)
 
 
-def totals(added: dict[int, int], removed: dict[int, int], overflow: int = 0) -> tuple[int, ...]:
-    """wire.TOTAL unpacked: 16 kinds, 8 reasons, 2 overflows."""
-    kinds = [added.get(kind, 0) for kind in range(16)]
-    return (*kinds, *(removed.get(reason, 0) for reason in range(8)), overflow, 0)
-
-
 def add(
     ledger: CgroupLedger, pages: int, file: bytes = FILE, by: bytes = ME, kind: int = WRITE
 ) -> None:
@@ -111,7 +105,7 @@ def test_totals_are_taken_as_they_are() -> None:
     """The kernel's cumulative sums by kind and reason, and what found no row."""
     ledger = CgroupLedger()
     ledger.changed = False
-    ledger.set_totals(totals({WRITE: 7, READ: 2}, {0: 4}, overflow=3))
+    ledger.set_totals(records.total({WRITE: 7, READ: 2}, {0: 4}, overflow=3))
     assert ledger.added[:2] == [2, 7]
     assert ledger.removed == [4, 0, 0, 0, 0]
     assert ledger.overflow == 3
@@ -121,9 +115,9 @@ def test_totals_are_taken_as_they_are() -> None:
 def test_equal_totals_change_nothing() -> None:
     """A quiet cgroup stays unchanged, so that its sample can be reused."""
     ledger = CgroupLedger()
-    ledger.set_totals(totals({WRITE: 7}, {}))
+    ledger.set_totals(records.total({WRITE: 7}, {}))
     ledger.changed = False
-    ledger.set_totals(totals({WRITE: 7}, {}))
+    ledger.set_totals(records.total({WRITE: 7}, {}))
     assert not ledger.changed
 
 
@@ -164,10 +158,10 @@ def test_pages_that_no_event_told_are_booked_once() -> None:
     """A walk found 4 pages more than told: added now, and still after the kernel's next totals."""
     ledger = CgroupLedger()
     add(ledger, 3, kind=SHMEM)
-    ledger.set_totals(totals({SHMEM: 3}, {}))
+    ledger.set_totals(records.total({SHMEM: 3}, {}))
     ledger.correct(FILE, 4)
     assert (ledger.added[SHMEM], ledger.files[FILE].added) == (7, 7)
-    ledger.set_totals(totals({SHMEM: 5}, {}))
+    ledger.set_totals(records.total({SHMEM: 5}, {}))
     assert ledger.added[SHMEM] == 9
 
 
@@ -175,10 +169,10 @@ def test_pages_told_too_often_are_booked_as_removed() -> None:
     """A walk found 4 pages less than told: removed for reason other; added never goes back."""
     ledger = CgroupLedger()
     add(ledger, 7, kind=SHMEM)
-    ledger.set_totals(totals({SHMEM: 7}, {}))
+    ledger.set_totals(records.total({SHMEM: 7}, {}))
     ledger.correct(FILE, -4)
     assert (ledger.added[SHMEM], ledger.removed[4], ledger.files[FILE].resident) == (7, 4, 3)
-    ledger.set_totals(totals({SHMEM: 7}, {4: 1}))
+    ledger.set_totals(records.total({SHMEM: 7}, {4: 1}))
     assert ledger.removed[4] == 5
 
 
@@ -232,7 +226,7 @@ def test_many_files_without_an_adder_take_no_time() -> None:
 def test_a_child_departs_with_all_it_ever_had() -> None:
     """Its own totals and what its own children left are added to the parent's departed."""
     child, parent = CgroupLedger(), CgroupLedger()
-    child.set_totals(totals({WRITE: 7}, {0: 4}))
+    child.set_totals(records.total({WRITE: 7}, {0: 4}))
     child.departed_added[WRITE], child.departed_removed[1] = 10, 9
     child.baseline, child.departed_baseline = 100, 20
     parent.departed_added[WRITE], parent.departed_baseline = 1, 3

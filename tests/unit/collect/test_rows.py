@@ -12,7 +12,7 @@ from memtrace.collect.names import Names
 from memtrace.collect.rows import ROWS, sample_ledger, top_files
 from memtrace.samples import DriverRow, FileId, FileRow, Ledger, ProcessRow
 from tests.unit.collect import records
-from tests.unit.collect.records import READ, RECLAIM, SHMEM, UNLINK, WRITE
+from tests.unit.collect.records import DROP, READ, RECLAIM, SHMEM, UNLINK, WRITE
 
 PAGE = 4096
 FILE = records.file(4711, 253 << 20 | 1, 7)
@@ -54,7 +54,7 @@ def test_one_write_is_one_row_of_each_kind(names: Names) -> None:
 def test_totals_are_bytes(names: Names) -> None:
     """2 pages read, 1 dropped, 1 without a row, and what has departed."""
     ledger = CgroupLedger()
-    ledger.set_totals((2, *[0] * 15, 0, 0, 0, 1, *[0] * 4, 1, 0, 0))
+    ledger.set_totals(records.total({READ: 2}, {DROP - 16: 1}, overflow=1))
     ledger.departed_added[0], ledger.departed_removed[4], ledger.departed_baseline = 5, 6, 7
     made = sample_ledger(ledger, names, PAGE)
     assert made.added == (8192, *[0] * 13)

@@ -15,22 +15,25 @@ from memtrace.model.memory import (
     working_set,
 )
 from memtrace.model.tree import grow
-from memtrace.samples import Memory
-from tests.unit.model.builders import cgroup, sample
+from memtrace.samples import CgroupSample, Memory
+from tests.unit.model.builders import cgroup
+
+
+def by_id(*cgroups: CgroupSample) -> dict[int, CgroupSample]:
+    """As the model keeps them."""
+    return {each.cgroup_id: each for each in cgroups}
 
 
 def test_effective_limit_is_the_smallest_on_the_way_up() -> None:
     """The limit of an ancestor counts, and the cgroup that sets it is named."""
-    tree = grow(
-        sample(
-            cgroup(3, 2, "/a/b", memory=Memory(limit_bytes=500)),
-            cgroup(1, path="/", memory=Memory()),
-            cgroup(2, 1, "/a", memory=Memory(limit_bytes=300)),
-            cgroup(4, 2, "/a/c", memory=Memory(limit_bytes=300)),
-            cgroup(5, 1, "/d", memory=Memory()),
-        )
+    found = by_id(
+        cgroup(3, 2, "/a/b", memory=Memory(limit_bytes=500)),
+        cgroup(1, path="/", memory=Memory()),
+        cgroup(2, 1, "/a", memory=Memory(limit_bytes=300)),
+        cgroup(4, 2, "/a/c", memory=Memory(limit_bytes=300)),
+        cgroup(5, 1, "/d", memory=Memory()),
     )
-    limits = effective_limits(tree)
+    limits = effective_limits(grow(found), found)
     assert limits[3] == (300, "/a")
     assert limits[4] == (300, "/a/c")
     assert limits[5] == (None, None)
@@ -84,16 +87,14 @@ def test_huge_pages_are_subtracted_where_they_are_charged() -> None:
 
 def test_effective_swap_limit_is_the_smallest_on_the_way_up() -> None:
     """None where nobody set one."""
-    tree = grow(
-        sample(
-            cgroup(1, path="/", memory=Memory()),
-            cgroup(2, 1, "/a", memory=Memory(swap_limit_bytes=300)),
-            cgroup(3, 2, "/a/b", memory=Memory(swap_limit_bytes=500)),
-            cgroup(4, 2, "/a/c", memory=Memory(swap_limit_bytes=0)),
-            cgroup(5, 1, "/d", memory=None),
-        )
+    found = by_id(
+        cgroup(1, path="/", memory=Memory()),
+        cgroup(2, 1, "/a", memory=Memory(swap_limit_bytes=300)),
+        cgroup(3, 2, "/a/b", memory=Memory(swap_limit_bytes=500)),
+        cgroup(4, 2, "/a/c", memory=Memory(swap_limit_bytes=0)),
+        cgroup(5, 1, "/d", memory=None),
     )
-    assert effective_swap_limits(tree) == {1: None, 2: 300, 3: 300, 4: 0, 5: None}
+    assert effective_swap_limits(grow(found), found) == {1: None, 2: 300, 3: 300, 4: 0, 5: None}
 
 
 def test_kernel_memory_comes_from_its_parts_on_older_kernels() -> None:

@@ -1,0 +1,80 @@
+"""Makes each cgroup's part of a Sample: who it is, its memory, its ledger's rows.
+
+As long as nothing about a cgroup changed it hands out the very same object again, which
+spares everybody after it the work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from memtrace.collect import rows
+from memtrace.collect.cgroups import REMOVED, RUNNING, Node
+from memtrace.collect.container_paths import ContainerPaths
+from memtrace.collect.names import Names
+from memtrace.collect.processes import ShownProcesses
+from memtrace.host.cgroupfs import CgroupReader
+from memtrace.host.identity import Resolver
+from memtrace.samples import CgroupSample, Ledger, Memory
+
+
+class CgroupSamples:
+    """By cgroup. `page` is the bytes of a page."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        reader: CgroupReader,
+        names: Names,
+        inside: ContainerPaths,
+        processes: ShownProcesses,
+        page: int,
+    ) -> None:
+        self._resolver = resolver
+        self._reader = reader
+        self._names = names
+        self._inside = inside
+        self._processes = processes
+        self._page = page
+        self._made: dict[int, CgroupSample] = {}
+        self.ledgers: dict[int, Ledger] = {}  # made last
+
+    def make(self, node: Node, nodes: Mapping[int, Node]) -> CgroupSample:
+        """The cgroup as of now; `nodes` are all of them by id."""
+        identity = self._resolver.resolve(node.id, node.path, node.state == REMOVED)
+        memory = self._read_memory(node)
+        ledger = self._make_ledger(node, nodes)
+        parent = node.parent if node.path != "/" else None
+        made = self._made.get(node.id)
+        if (
+            made is None
+            or made.ledger is not ledger
+            or made.memory is not memory
+            or (made.identity, made.state, made.parent_id, made.path)
+            != (identity, node.state, parent, node.path)
+        ):
+            made = CgroupSample(node.id, parent, node.path, identity, node.state, memory, ledger)
+            self._made[node.id] = made
+        return made
+
+    def forget(self, cgroup: int) -> None:
+        """The cgroup is released."""
+        self._made.pop(cgroup, None)
+        self.ledgers.pop(cgroup, None)
+
+    def _read_memory(self, node: Node) -> Memory | None:
+        if node.state != RUNNING:
+            return None
+        active = node.path == "/" or time.monotonic() < node.active_until
+        return self._reader.read(node.id, node.path, active)
+
+    def _make_ledger(self, node: Node, nodes: Mapping[int, Node]) -> Ledger:
+        made = self.ledgers.get(node.id)
+        if made is None or node.ledger.changed:
+            place = self._inside.of(node, nodes)
+            made = rows.sample_ledger(node.ledger, self._names, self._page, place)
+        if made.processes:
+            made = self._processes.fill(node.id, made)
+        self.ledgers[node.id] = made
+        return made
