@@ -12,7 +12,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from common import CGROUP_ROOT, PROGRAM, Cgroup, bar, compiled, options, progress, publish
+from common import (
+    CGROUP_ROOT,
+    PROGRAM,
+    Cgroup,
+    bar,
+    compiled,
+    options,
+    progress,
+    publish,
+    status_mb,
+)
 
 CGROUPS, ACTIVE = 100, 10
 SECONDS, QUICK_SECONDS = 60, 15
@@ -39,12 +49,6 @@ def crowd(program: Path, directory: Path) -> Iterator[None]:
             if number % (CGROUPS // ACTIVE) == 0:
                 cgroup.start(program, "trickle", str(directory / f"busy-{number}"))
         yield
-
-
-def status_mb(pid: int, name: str) -> float:
-    """A VmXXX line of /proc/PID/status in MB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 def cpu_seconds(pid: int) -> float:

@@ -40,6 +40,7 @@ __all__ = [
     "progress",
     "publish",
     "spread",
+    "status_mb",
     "summary",
 ]
 
@@ -60,11 +61,11 @@ def progress(text: str) -> None:
 
 
 @contextmanager
-def compiled() -> Iterator[tuple[Path, Path]]:
+def compiled(name: str = "io.c") -> Iterator[tuple[Path, Path]]:
     """Yield the compiled workload and a directory on a disk."""
     with disk_directory() as directory:
-        program = directory / "io"
-        source = Path(__file__).with_name("io.c")
+        source = Path(__file__).with_name(name)
+        program = directory / source.stem
         command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source]
         subprocess.run(command, check=True)
         yield program, directory
@@ -79,6 +80,12 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 def spread(figures: dict[str, float]) -> float:
     """The distance between the quartiles as a share of the median: what noise there is."""
     return (figures["p75"] - figures["p25"]) / figures["median"]
+
+
+def status_mb(pid: int, name: str) -> float:
+    """A VmXXX line of /proc/PID/status in MB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 def bar(name: str, figure: float, limit: float, unit: str = "") -> dict[str, Any]:
