@@ -125,7 +125,7 @@ class ExistingCgroup(Cgroup):
 
 
 def remove_directory(directory: Path, timeout: float = 10.0) -> None:
-    """Remove one cgroup, waiting for its last tasks to leave."""
+    """Remove one cgroup, waiting for its last tasks to leave. Raises OSError after `timeout` s."""
     deadline = time.monotonic() + timeout
     while directory.exists():
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -20,7 +21,7 @@ from tests.kernel.harness.cgroup import ENTER, Cgroup, remove_directory
 from tests.kernel.harness.files import PAGE
 
 STATE = Path("/run/containerd")
-NAMESPACE = "memtrace-test-ctr"
+NAMESPACE = f"memtrace-test-ctr-{os.getpid()}"
 IMAGE_FILES = {"/image/read": 307, "/image/changed": 211}
 """Files in the image's second layer, in pages."""
 IMAGE = "docker.io/memtrace-test/busybox:1"
