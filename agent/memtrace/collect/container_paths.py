@@ -84,20 +84,25 @@ class ContainerPaths:
         self._waiting.discard(cgroup)
 
     def _placer(self, entry: _Entry, view: ContainerView) -> Place:
-        names = self._names
+        found: dict[bytes, str | None] = {}  # a driver and a file have one name
 
         def place(file: bytes, path: str | None, made: Made) -> str | None:
             if made is not None and made.path == path:
                 return made.container_path
-            within = names.within(file)
-            if within is None:
-                return None
-            found = view.path(wire.FILE.unpack(file)[1], within)
-            if found is None:
-                entry.stale = True
-            return found
+            if file not in found:
+                found[file] = self._find(file, entry, view)
+            return found[file]
 
         return place
+
+    def _find(self, file: bytes, entry: _Entry, view: ContainerView) -> str | None:
+        within = self._names.within(file)
+        if within is None:
+            return None
+        found = view.path(wire.FILE.unpack(file)[1], within)
+        if found is None:
+            entry.stale = True
+        return found
 
     def _look(self, node: Node, nodes: Mapping[int, Node], entry: _Entry) -> None:
         """Read a cgroup's view; what was read before stays when nothing can be read now."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from memtrace.host.files import read_bytes
 from memtrace.host.hierarchy import Hierarchy
-from memtrace.host.mounts import Mount, MountIndex, MountTable, mounts_in, moved
+from memtrace.host.mounts import Mount, MountIndex, MountTable, mounts_in
 from memtrace.host.overlay import LayerFinder, Place
 from memtrace.host.procfs import pids_in
 
@@ -31,7 +31,10 @@ _WITHOUT_FILES = frozenset(
 
 
 class ContainerView:
-    """The names of files inside one container. `source` tells one reading from another."""
+    """The names of files inside one container. `source` tells one reading from another.
+
+    `overlays`: their devices and layers, whose paths end with a slash.
+    """
 
     __slots__ = ("_index", "_overlays", "source")
 
@@ -50,8 +53,8 @@ class ContainerView:
         """
         for overlay, layers in self._overlays:
             for at, top in layers:
-                if at == device and f"{path}/".startswith(f"{top.rstrip('/')}/"):
-                    found = self._index.path(overlay, moved(path, top, "/"))
+                if at == device and path.startswith(top):
+                    found = self._index.path(overlay, path[len(top) - 1 :])
                     if found is not None:
                         return found
         return self._index.path(device, path)
@@ -119,8 +122,8 @@ class ContainerMounts:
             return None
         overlays = {mount.device: mount for mount in reversed(mounts) if mount.fstype == "overlay"}
         first = sorted(overlays, key=lambda device: device != root[0])[:_MAX_OVERLAYS]
-        places = tuple((device, self._finder.places(overlays[device])) for device in first)
-        return ContainerView(index, places, hash(data))
+        found = tuple((device, self._finder.places(overlays[device])) for device in first)
+        return ContainerView(index, found, hash(data))
 
 
 def _shared(mount: Mount) -> Mount:

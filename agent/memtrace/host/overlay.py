@@ -25,7 +25,7 @@ _LAYERS = re.compile(r"(?:[^:\\]|\\.?)+|::?", re.DOTALL)
 _BACKSLASH = re.compile(r"\\(.)", re.DOTALL)
 
 Place = tuple[int, str]
-"""A device (major << 20 | minor) and a path within its file system."""
+"""A device (major << 20 | minor) and a directory within its file system, with a slash behind."""
 
 
 def layers(super_options: str) -> tuple[str, ...]:
@@ -94,19 +94,23 @@ class LayerFinder:
             found = self._real(f"{base}/{path}")
             if found is not None:
                 bases[:] = [base]
-                return self._mounts.index.locate(found)
+                return self._located(found)
         bases.clear()
         return None
 
     def _absolute(self, path: str) -> Place | None:
         found = self._known.get(path)
         if found is None:
-            found = self._mounts.index.locate(self._real(path) or path)
+            found = self._located(self._real(path) or path)
             if found is not None:
                 if len(self._known) >= _MAX_KNOWN:
                     self._known.clear()
                 self._known[path] = found
         return found
+
+    def _located(self, path: str) -> Place | None:
+        found = self._mounts.index.locate(path)
+        return found and (found[0], found[1].rstrip("/") + "/")
 
     def _real(self, path: str) -> str | None:
         return None if self._mounts.may_hang(path) else real_directory(self._root, path)

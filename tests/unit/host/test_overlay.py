@@ -73,7 +73,7 @@ def _overlay(options: str) -> Mount:
 def test_absolute_layers_are_on_their_disks(root: Path) -> None:
     """By the host's mounts; one that cannot be looked at is taken by its name."""
     (root / "data/one").mkdir(parents=True)
-    assert found(root, "lowerdir=/data/one:/var/two") == ((DATA, "/one"), (DISK, "/var/two"))
+    assert found(root, "lowerdir=/data/one:/var/two") == ((DATA, "/one/"), (DISK, "/var/two/"))
 
 
 def test_short_names_of_docker_and_podman_are_links(root: Path) -> None:
@@ -83,7 +83,7 @@ def test_short_names_of_docker_and_podman_are_links(root: Path) -> None:
     (home / "l").mkdir()
     (home / "l/YKSKDF35ZXK4ZOFKOANXSPIUZV").symlink_to("../c875/diff")
     options = "lowerdir=/var/lib/docker/overlay2/l/YKSKDF35ZXK4ZOFKOANXSPIUZV"
-    assert found(root, options) == ((DISK, "/var/lib/docker/overlay2/c875/diff"),)
+    assert found(root, options) == ((DISK, "/var/lib/docker/overlay2/c875/diff/"),)
 
 
 def test_a_store_that_was_moved_is_followed(root: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_store_that_was_moved_is_followed(root: Path) -> None:
     (root / "data/containerd/1/fs").mkdir(parents=True)
     (root / "var/lib").mkdir(parents=True)
     (root / "var/lib/containerd").symlink_to("/data/containerd")
-    assert found(root, "lowerdir=/var/lib/containerd/1/fs") == ((DATA, "/containerd/1/fs"),)
+    assert found(root, "lowerdir=/var/lib/containerd/1/fs") == ((DATA, "/containerd/1/fs/"),)
 
 
 def test_relative_layers_start_where_the_upper_one_is(root: Path) -> None:
@@ -100,7 +100,7 @@ def test_relative_layers_start_where_the_upper_one_is(root: Path) -> None:
         (root / f"snapshots/{number}/fs").mkdir(parents=True)
     options = "lowerdir=2/fs:1/fs,upperdir=/snapshots/3/fs,workdir=/snapshots/3/work"
     paths = [path for _, path in found(root, options)]
-    assert paths == ["/snapshots/3/fs", "/snapshots/2/fs", "/snapshots/1/fs"]
+    assert paths == ["/snapshots/3/fs/", "/snapshots/2/fs/", "/snapshots/1/fs/"]
 
 
 def test_relative_layers_start_where_the_overlay_is_mounted(root: Path) -> None:
@@ -110,12 +110,12 @@ def test_relative_layers_start_where_the_overlay_is_mounted(root: Path) -> None:
     (root / "docker/l/AB").symlink_to("../b1/diff")
     merged = "5 1 0:57 / /docker/c875/merged rw - overlay o rw\n"
     places = found(root, "lowerdir=l/AB,upperdir=c875/diff", merged)
-    assert places == ((DISK, "/docker/c875/diff"), (DISK, "/docker/b1/diff"))
+    assert places == ((DISK, "/docker/c875/diff/"), (DISK, "/docker/b1/diff/"))
 
 
 def test_relative_layers_of_nowhere_are_left_out(root: Path) -> None:
     """Mounted in a namespace of its own."""
-    assert found(root, "lowerdir=l/AB:l/CD,upperdir=/u") == ((DISK, "/u"),)
+    assert found(root, "lowerdir=l/AB:l/CD,upperdir=/u") == ((DISK, "/u/"),)
 
 
 def test_links_cannot_lead_out(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -123,11 +123,11 @@ def test_links_cannot_lead_out(root: Path, tmp_path_factory: pytest.TempPathFact
     (root / "etc").mkdir()
     (root / "trap").symlink_to("/etc")
     (root / "up").symlink_to("../../../../../etc")
-    assert found(root, "lowerdir=/trap:/up") == ((DISK, "/etc"), (DISK, "/etc"))
+    assert found(root, "lowerdir=/trap:/up") == ((DISK, "/etc/"), (DISK, "/etc/"))
 
 
 def test_servers_are_not_asked(root: Path) -> None:
     """A layer on a network file system is taken by its name: a lookup may never return."""
     (root / "nfs").mkdir()
     (root / "nfs/a").symlink_to("/data")
-    assert found(root, "lowerdir=/nfs/a") == ((NFS, "/a"),)
+    assert found(root, "lowerdir=/nfs/a") == ((NFS, "/a/"),)
