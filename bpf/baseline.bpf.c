@@ -13,6 +13,7 @@
  * as if they are called unknown number of times").
  */
 #include "engine.h"
+#include "device.h"
 #include "kernel.h"
 #include "maps.h"
 #include "names.h"
@@ -228,7 +229,9 @@ static __always_inline void identify_inode(struct mt_walk_state *s, struct inode
 		s->file.inode = 0;
 		s->file.generation = 0;
 	} else {
-		s->file.device = s->answer.device;
+		s->file.device = subvolume_device(inode, s->answer.magic);
+		if (!s->file.device)
+			s->file.device = s->answer.device;
 		s->file.inode = BPF_CORE_READ(inode, i_ino);
 		s->file.generation = BPF_CORE_READ(inode, i_generation);
 	}

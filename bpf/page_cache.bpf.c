@@ -8,6 +8,7 @@
  * sees the additions.
  */
 #include "engine.h"
+#include "device.h"
 #include "kernel.h"
 #include "ledger.h"
 #include "names.h"
@@ -27,7 +28,9 @@ MT_INLINE __u32 identify_file(struct inode *host, struct mt_ledger_key *key, boo
 		key->generation = 0;
 		return MT_SLOT_COUNTED;
 	}
-	key->device = KREAD(sb, s_dev);
+	key->device = subvolume_device(host, magic);
+	if (!key->device)
+		key->device = KREAD(sb, s_dev);
 	key->inode = KREAD(host, i_ino);
 	key->generation = KREAD(host, i_generation);
 	if (magic == HUGETLBFS_MAGIC)

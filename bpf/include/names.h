@@ -90,6 +90,8 @@ MT_INLINE bool send_path(struct inode *inode, const struct mt_file *file, __u32 
 	event->mode = SREAD(inode, i_mode);
 	event->magic = SREAD(sb, s_magic);
 	event->bytes = 0;
+	event->superblock = SREAD(sb, s_dev);
+	event->pad = 0;
 	walk_path(inode, event);
 	bytes = sizeof(*event) - MT_PATH_BYTES + (event->bytes & (2 * MT_PATH_BYTES - 1));
 	if (bytes > sizeof(*event))

@@ -116,8 +116,10 @@ struct mt_path_event {
 	__u32 generation;
 	__u32 links;
 	__u32 mode;
-	__u32 magic; /* s_magic of the file system */
-	__u32 bytes; /* used bytes of path */
+	__u32 magic;	  /* s_magic of the file system */
+	__u32 bytes;	  /* used bytes of path */
+	__u32 superblock; /* s_dev: differs from `device` in a subvolume of btrfs */
+	__u32 pad;
 	char path[MT_PATH_BYTES];
 };
 

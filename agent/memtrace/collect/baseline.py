@@ -149,10 +149,16 @@ class Baseline:
         devices = {device for _, device, _ in places}
         block_devices = any(inode == 0 for inode, _, _ in places)
         before = self.mounted()
+        subvolumes = devices.difference(before)  # each with a device of its own
         whole = True
         for index, superblock in self._walker.superblocks():
             is_bdev = superblock.magic == wire.BDEVFS_MAGIC
-            if superblock.device in devices or (is_bdev and block_devices):
+            is_btrfs = superblock.magic == wire.BTRFS_MAGIC
+            if (
+                superblock.device in devices
+                or (is_bdev and block_devices)
+                or (is_btrfs and subvolumes)
+            ):
                 walked = self._walker.walk(index, flags | wire.WALK_WANTED)
                 whole = whole and not walked.torn and not walked.full
         return whole and before == self.mounted()

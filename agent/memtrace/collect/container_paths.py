@@ -14,7 +14,6 @@ from memtrace.collect.cgroups import RUNNING, Node
 from memtrace.collect.names import Names
 from memtrace.host.container_mounts import ContainerMounts, ContainerView
 from memtrace.host.runtimes import paths
-from memtrace.kernel import wire
 from memtrace.samples import DriverRow, FileRow
 
 ATTEMPTS = 10
@@ -99,7 +98,7 @@ class ContainerPaths:
         within = self._names.within(file)
         if within is None:
             return None
-        found = view.path(wire.FILE.unpack(file)[1], within)
+        found = view.path(*within)
         if found is None:
             entry.stale = True
         return found

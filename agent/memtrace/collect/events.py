@@ -22,6 +22,7 @@ class PathSeen(NamedTuple):
     links: int
     flags: int
     names: bytes
+    superblock: int | None = None  # s_dev, where that is not the file's device
 
     @property
     def placed(self) -> bool:
@@ -93,9 +94,10 @@ _CGROUP_EVENTS = (wire.EVENT_MKDIR, wire.EVENT_RMDIR, wire.EVENT_RELEASE)
 
 
 def _path(data: bytes) -> PathSeen:
-    _, flags, file, links, _mode, _magic, used = wire.PATH_EVENT.unpack_from(data)
+    _, flags, file, links, _mode, _magic, used, device = wire.PATH_EVENT.unpack_from(data)
     start = wire.PATH_EVENT.size
-    return PathSeen(file, links, flags, data[start : start + used])
+    superblock = None if device == wire.FILE.unpack(file)[1] else device
+    return PathSeen(file, links, flags, data[start : start + used], superblock)
 
 
 def _cgroup(data: bytes) -> CgroupChanged:

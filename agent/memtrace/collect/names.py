@@ -76,10 +76,13 @@ class Names:
         known = self._hosts.get(file)
         return self._host(file, device) if known is None else known
 
-    def within(self, file: bytes) -> str | None:
-        """The path from the root of the file's own file system; None: unknown, or cut."""
-        name = self._files.get(file)
-        return name.relative if name is not None and name.placed else None
+    def within(self, file: bytes) -> tuple[int, str] | None:
+        """The file system and the path from its root; None: unknown, or cut."""
+        seen = self._files.get(file)
+        path = seen.relative if seen is not None and seen.placed else None
+        if seen is None or path is None:
+            return None
+        return seen.superblock or wire.FILE.unpack(file)[1], path
 
     def deleted(self, file: bytes) -> bool | None:
         """Whether the file had no name left when it was seen; None: never told."""
@@ -105,7 +108,8 @@ class Names:
             return None
         if seen.placed:
             folder, _, leaf = path.rpartition("/")
-            path = f"{self._host_folder(device, folder or '/').rstrip('/')}/{leaf}"
+            folder = self._host_folder(seen.superblock or device, folder or "/")
+            path = f"{folder.rstrip('/')}/{leaf}"
         self._hosts[file] = path
         return path
 

@@ -3,8 +3,8 @@
 Reads /proc/*/mountinfo and /sys/dev/block. Does not know overlays (overlay.py) or
 containers (container_mounts.py).
 
-Limits: btrfs gives each subvolume an anonymous device that stat() reports, while the
-kernel's s_dev and mountinfo carry the file system's own: compare s_dev only.
+Devices are superblocks' (s_dev), as in mountinfo: stat() shows another one for each
+subvolume of btrfs.
 """
 
 from __future__ import annotations

@@ -74,6 +74,12 @@ class Btf:
         return cls(check_pointer(handle, "read the kernel's BTF"), owned=True)
 
     @classmethod
+    def of_module(cls, path: str, kernel: Btf) -> Btf:
+        """A module's own types and the kernel's, which must stay open. Raises BpfError."""
+        handle = libbpf().btf__parse_split(path.encode(), kernel._opened())
+        return cls(check_pointer(handle, f"read the types in {path}"), owned=True)
+
+    @classmethod
     def parse(cls, blob: bytes) -> Btf:
         """BTF from bytes. Raises BpfError."""
         handle = libbpf().btf__new(blob, len(blob))
@@ -105,6 +111,20 @@ class Btf:
         """Whether struct (or union) `owner` has `member`, anonymous parts included."""
         found = self.find("struct", owner) or self.find("union", owner)
         return found is not None and self._has_member(found, member, _MAX_DEPTH)
+
+    def offset(self, owner: str, member: str) -> int | None:
+        """Bytes from the start of struct `owner` to its own `member`; None: no such one."""
+        found = self.find("struct", owner)
+        if found is None:
+            return None
+        composite = self.at(found)  # `signed` is kind_flag here: bit fields, with 24-bit offsets
+        mask = 0xFF_FFFF if composite.signed else 0xFFFF_FFFF
+        bits = (
+            place & mask
+            for name, _, place in self._records(composite, "=3I")
+            if self._name(name) == member
+        )
+        return next((place // 8 for place in bits), None)
 
     def enum_value(self, enum: str, name: str) -> int | None:
         """The value of an enumerator; None when the enum or the name does not exist."""

@@ -120,6 +120,7 @@ _PROTOTYPES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "ring_buffer__free": _NOTHING,
     "btf__new": (c_void_p, (c_char_p, c_uint32)),
     "btf__load_vmlinux_btf": (c_void_p, ()),
+    "btf__parse_split": (c_void_p, (c_char_p, c_void_p)),
     "btf__free": _NOTHING,
     "btf__find_by_name_kind": (c_int32, (c_void_p, c_char_p, c_uint32)),
     "btf__type_by_id": (c_void_p, (c_void_p, c_uint32)),

@@ -31,6 +31,8 @@ QUESTIONS = Questions(
     ),
     enums=(("pageflags", "PG_head"), ("cgroup_subsys_id", "memory_cgrp_id")),
     helpers=("loop", "get_current_task_btf", "task_pt_regs", "ringbuf_query"),
+    offsets=(("btrfs_inode", "vfs_inode"), ("btrfs_inode", "root"), ("btrfs_root", "anon_dev")),
+    modules=("btrfs",),
 )
 
 PAGE_CACHE_EVENTS = ("mm_filemap_add_to_page_cache", "mm_filemap_delete_from_page_cache")
@@ -40,7 +42,7 @@ PROCESS_EVENTS = ("sched_process_exec", "sched_process_exit")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to load."""
+    """What to load. `subvolumes`: where btrfs keeps a subvolume's device, as in device.h."""
 
     shmem: bool
     baseline: bool
@@ -48,6 +50,7 @@ class Plan:
     process_events: bool
     features: dict[str, Feature]
     blockers: tuple[str, ...]
+    subvolumes: tuple[int, int] = (0, 0)
 
 
 def make_plan(facts: KernelFacts) -> Plan:
@@ -70,7 +73,7 @@ def make_plan(facts: KernelFacts) -> Plan:
             process_events, "a process that changes its name by exec keeps its first one"
         ),
     }
-    return Plan(shmem, baseline, cgroup_events, process_events, features, ())
+    return Plan(shmem, baseline, cgroup_events, process_events, features, (), _subvolumes(facts))
 
 
 def _blockers(facts: KernelFacts) -> tuple[str, ...]:
@@ -98,6 +101,13 @@ def _blockers(facts: KernelFacts) -> tuple[str, ...]:
     if facts.has_member("mem_cgroup_per_node", "objcg"):
         found.append("page-cache folios are charged through obj_cgroup, which is not read yet")
     return tuple(found)
+
+
+def _subvolumes(facts: KernelFacts) -> tuple[int, int]:
+    inode, root, device = (facts.offset(*pair) for pair in QUESTIONS.offsets)
+    if inode is None or root is None or device is None or inode < root:
+        return 0, 0
+    return inode - root, device
 
 
 def _all_off(reason: str) -> dict[str, Feature]:

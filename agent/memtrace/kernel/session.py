@@ -117,7 +117,8 @@ class Session:
     def load_walker(self) -> None:
         """Load the baseline walker and its maps; does nothing when it is there."""
         if self._walker is None:
-            self._walker = self._object("baseline", share=_EVENT_MAPS + _NAME_MAPS + _TOLD_MAPS)
+            shared = _EVENT_MAPS + _NAME_MAPS + _TOLD_MAPS
+            self._walker = self._object("baseline", self._devices, shared)
 
     def superblocks(self) -> Iterator[tuple[int, Walked]]:
         """Every superblock's index, device and magic; nothing of it is walked."""
@@ -192,7 +193,9 @@ class Session:
         self.close()
 
     def _load(self, plan: Plan, memory_hierarchy: int) -> None:
-        page_cache = self._object("page_cache")
+        back, forward = map(_u32, plan.subvolumes)
+        self._devices = {"cfg_btrfs_root": back, "cfg_btrfs_device": forward}
+        page_cache = self._object("page_cache", self._devices)
         self._ring = RingBuffer(page_cache.map("events"))
         self._losses = page_cache.map("losses")
         self._control = page_cache.map("control")

@@ -7,7 +7,7 @@ all is asked, and they are freed before `kernel_facts` returns: they are several
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from memtrace.kernel.btf import Btf
@@ -32,6 +32,8 @@ class Questions:
     members: tuple[Pair, ...] = ()  # (struct or union, member)
     enums: tuple[Pair, ...] = ()  # (enum, enumerator)
     helpers: tuple[str, ...] = ()  # "loop" for bpf_loop
+    offsets: tuple[Pair, ...] = ()  # (struct, its own member)
+    modules: tuple[str, ...] = ()  # where offsets are looked for, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Answers:
     members: Mapping[Pair, bool | None] = field(default_factory=dict)
     enums: Mapping[Pair, int | None] = field(default_factory=dict)
     helpers: Mapping[str, bool | None] = field(default_factory=dict)
+    offsets: Mapping[Pair, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +95,14 @@ class KernelFacts:
         """Whether the kernel knows the BPF helper, e.g. "loop"."""
         return self.answers.helpers[name]
 
+    def offset(self, owner: str, member: str) -> int | None:
+        """Bytes from the start of the kernel's or a module's struct to its own member."""
+        return self.answers.offsets[owner, member]
+
 
 def kernel_facts(questions: Questions = Questions(), root: Path = Path("/")) -> KernelFacts:
     """Ask the running kernel. Files are read below `root`; nothing missing raises."""
-    answers, problem = _ask_kernel(questions)
+    answers, problem = _ask_kernel(questions, root)
     system, kernel = root / "sys/devices/system/cpu", root / "proc/sys/kernel"
     return KernelFacts(
         release=text(kernel / "osrelease"),
@@ -120,6 +127,7 @@ def ask(btf: Btf, questions: Questions) -> Answers:
         members={pair: btf.has_member(*pair) for pair in questions.members},
         enums={pair: btf.enum_value(*pair) for pair in questions.enums},
         helpers={name: _has_helper(btf, name) for name in questions.helpers},
+        offsets={pair: btf.offset(*pair) for pair in questions.offsets},
     )
 
 
@@ -131,16 +139,31 @@ def unknown(questions: Questions) -> Answers:
         dict.fromkeys(questions.members),
         dict.fromkeys(questions.enums),
         dict.fromkeys(questions.helpers),
+        dict.fromkeys(questions.offsets),
     )
 
 
-def _ask_kernel(questions: Questions) -> tuple[Answers, str]:
+def _ask_kernel(questions: Questions, root: Path) -> tuple[Answers, str]:
     """The answers, and why there are none."""
     try:
         with Btf.of_kernel() as btf:
-            return ask(btf, questions), ""
+            answers = ask(btf, questions)
+            for name in questions.modules:
+                answers = _ask_module(btf, root / "sys/kernel/btf" / name, questions, answers)
+            return answers, ""
     except BpfError as error:
         return unknown(questions), str(error)
+
+
+def _ask_module(kernel: Btf, path: Path, questions: Questions, answers: Answers) -> Answers:
+    """The answers with the offsets that only a module knows; it may be absent or built in."""
+    if None not in answers.offsets.values() or _size(path) is None:
+        return answers
+    try:
+        with Btf.of_module(str(path), kernel) as btf:
+            return replace(answers, offsets={pair: btf.offset(*pair) for pair in questions.offsets})
+    except BpfError:
+        return answers
 
 
 def _has_helper(btf: Btf, name: str) -> bool:

@@ -38,8 +38,8 @@ LOSSES = 8
 
 EVENT_PATH, EVENT_TASK, EVENT_EXIT, EVENT_MKDIR, EVENT_RMDIR, EVENT_RELEASE = range(1, 7)
 EVENT_TYPE = Struct("<I")
-PATH_EVENT = Struct("<II16s4I")
-"""type, flags, file, links, mode, magic, used bytes of the path that follows."""
+PATH_EVENT = Struct("<II16s5I4x")
+"""type, flags, file, links, mode, magic, used bytes of the path that follows, superblock."""
 TASK_EVENT = Struct(f"<I8s4x{COMM_BYTES}s")
 """type, process, comm. Exits too."""
 CGROUP_EVENT = Struct("<IIQQ")
@@ -58,3 +58,4 @@ NO_PROCESS = bytes(PROCESS.size)
 NO_SYSCALL = -2
 TMPFS_MAGIC = 0x01021994
 BDEVFS_MAGIC = 0x62646576
+BTRFS_MAGIC = 0x9123683E

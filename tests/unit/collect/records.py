@@ -32,10 +32,13 @@ def chunk(rows: dict[tuple[int, bytes, bytes, int], int], syscall: int = 1) -> C
     return memoryview(bytearray(keys)), memoryview(bytearray(values)), len(rows)
 
 
-def path_event(of: bytes, *leaf_first: bytes, flags: int = 0, links: int = 1) -> bytes:
+def path_event(
+    of: bytes, *leaf_first: bytes, flags: int = 0, links: int = 1, superblock: int | None = None
+) -> bytes:
     """A file's path, components leaf first."""
+    device = int.from_bytes(of[8:12], "little") if superblock is None else superblock
     path = b"".join(name + b"\0" for name in leaf_first)
-    head = struct.pack("<II16sIIII", PATH, flags, of, links, 0o100644, 0xEF53, len(path))
+    head = struct.pack("<II16s5I4x", PATH, flags, of, links, 0o100644, 0xEF53, len(path), device)
     return head + path
 
 

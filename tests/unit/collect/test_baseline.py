@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.collect import records
+from memtrace.kernel import wire
+from tests.unit.collect import fake_kernel, records
 from tests.unit.collect.fake_kernel import PAGE, FakeKernel, Rig, resident
 from tests.unit.collect.records import DISK, MKDIR, SHMEM, TMPFS, WRITE
 
 X, Y, Z = (records.file(inode) for inode in (1, 2, 3))
 SHARED = records.file(1, TMPFS)
+BTRFS = 41
 
 
 @pytest.fixture
@@ -109,6 +111,16 @@ def test_settling_walks_only_the_file_system_in_question(rig: Rig) -> None:
     rig.collector._baseline.settle()
     assert {device for device, _ in rig.kernel.walks} == {DISK}
     assert rig.kernel.wanted == {X}
+
+
+def test_files_of_a_subvolume_are_walked_with_their_file_system(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """btrfs gives a subvolume a device that no superblock has."""
+    monkeypatch.setitem(fake_kernel.MAGICS, BTRFS, wire.BTRFS_MAGIC)
+    rig.kernel.devices.append(BTRFS)
+    rig.collector._baseline.name({records.file(1, 42)})
+    assert [device for device, _ in rig.kernel.walks] == [BTRFS]
 
 
 def test_a_cgroup_new_to_a_file_that_is_walked_again_has_no_baseline_of_it(rig: Rig) -> None:

@@ -35,6 +35,12 @@ def test_a_path_arrives_leaf_first() -> None:
     assert seen.placed
 
 
+def test_a_subvolume_tells_its_file_system() -> None:
+    """Where that is another device than the file's."""
+    assert path(records.path_event(FILE, b"x", superblock=41)).superblock == 41
+    assert path(records.path_event(FILE, b"x")).superblock is None
+
+
 def test_a_file_without_a_dentry_has_no_path() -> None:
     """Flag 2: components are unknown, not empty."""
     assert path(records.path_event(FILE, b"stale", flags=NONE)).relative is None
@@ -54,7 +60,7 @@ def test_what_lies_behind_the_used_bytes_is_not_read() -> None:
 
 def test_a_path_that_claims_more_than_there_is() -> None:
     """A count beyond the record takes what is there."""
-    seen = path(struct.pack("<II16sIIII", 1, 0, FILE, 0, 0, 0, 2**32 - 1) + b"leaf\0")
+    seen = path(struct.pack("<II16s5I4x", 1, 0, FILE, 0, 0, 0, 2**32 - 1, 0) + b"leaf\0")
     assert (seen.relative, seen.links) == ("/leaf", 0)
 
 
@@ -93,7 +99,7 @@ def test_short_and_unknown_records_are_nothing(record: bytes) -> None:
     assert event(record) is None
 
 
-@pytest.mark.parametrize(("kind", "size"), [(1, 40), (2, 32), (3, 32), (4, 24), (5, 24), (6, 24)])
+@pytest.mark.parametrize(("kind", "size"), [(1, 48), (2, 32), (3, 32), (4, 24), (5, 24), (6, 24)])
 def test_a_record_cut_inside_its_fixed_part_is_nothing(kind: int, size: int) -> None:
     """One byte less than the fixed part, counted from wire.h, is too short."""
     whole = struct.pack("<I", kind) + bytes(size - 4)

@@ -85,6 +85,14 @@ def test_a_path_starts_at_its_mount(host: Host) -> None:
     assert not host.names.refresh()
 
 
+def test_a_subvolumes_path_starts_at_its_file_systems_mount(host: Host) -> None:
+    """The file's own device is in no mountinfo; its superblock's is."""
+    file = records.file(1, 42)
+    host.names.learn_file(seen(b"x", b"sub", file=file)._replace(superblock=DEVICE))
+    assert host.names.path(file) == "/sub/x"
+    assert host.names.within(file) == (DEVICE, "/sub/x")
+
+
 def test_without_a_mount_the_path_within_the_file_system_stays(host: Host) -> None:
     """Another mount namespace's tmpfs: the part that is known."""
     file = records.file(1, 99)

@@ -126,6 +126,15 @@ def test_links_cannot_lead_out(root: Path, tmp_path_factory: pytest.TempPathFact
     assert found(root, "lowerdir=/trap:/up") == ((DISK, "/etc/"), (DISK, "/etc/"))
 
 
+def test_the_whole_host_is_seen_through_its_first_process(root: Path) -> None:
+    """Where only a part of the host is mounted at the prefix, /proc/1/root shows the rest."""
+    (root / "elsewhere/store/l").mkdir(parents=True)
+    (root / "elsewhere/store/b1/diff").mkdir(parents=True)
+    (root / "elsewhere/store/l/AB").symlink_to("../b1/diff")
+    (root / "proc/1/root").symlink_to(root / "elsewhere")
+    assert found(root, "lowerdir=/store/l/AB") == ((DISK, "/store/b1/diff/"),)
+
+
 def test_servers_are_not_asked(root: Path) -> None:
     """A layer on a network file system is taken by its name: a lookup may never return."""
     (root / "nfs").mkdir()

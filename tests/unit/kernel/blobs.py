@@ -34,8 +34,8 @@ class Blob:
         )
         return self.add(4, name, 8, records, len(members))
 
-    def bytes(self) -> bytes:
-        """The blob, header first."""
-        types = b"".join(self._types)
-        lengths = (0, len(types), len(types), len(self._strings))
-        return struct.pack("=HBBI4I", 0xEB9F, 1, 0, 24, *lengths) + types + self._strings
+    def bytes(self, of_module: bool = False) -> bytes:
+        """The blob, header first; a module's goes on where an empty kernel's strings end."""
+        types, strings = b"".join(self._types), self._strings[of_module:]
+        lengths = (0, len(types), len(types), len(strings))
+        return struct.pack("=HBBI4I", 0xEB9F, 1, 0, 24, *lengths) + types + strings

@@ -24,7 +24,7 @@ MIRRORS: dict[str, tuple[Struct, tuple[tuple[str, ...], ...]]] = {
     "mt_control": (wire.CONTROL, (("epoch",),)),
     "mt_path_event": (
         wire.PATH_EVENT,
-        (("type",), ("flags",), FILE, ("links", "mode", "magic", "bytes")),
+        (("type",), ("flags",), FILE, ("links", "mode", "magic", "bytes", "superblock")),
     ),
     "mt_task_event": (wire.TASK_EVENT, (("type",), PROCESS, ("comm",))),
     "mt_cgroup_event": (wire.CGROUP_EVENT, (("type",), ("bytes",), ("id",), ("parent",))),

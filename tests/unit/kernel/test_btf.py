@@ -128,3 +128,15 @@ def test_closed_btf_is_not_read() -> None:
     btf.close()
     with pytest.raises(ValueError, match="closed"):
         btf.find("struct", "page")
+
+
+def test_members_have_their_offsets() -> None:
+    """In bytes; of the struct's own members only."""
+    blob = Blob()
+    number = int_type(blob)
+    records = struct.pack("=6I", blob.string("first"), number, 0, blob.string("second"), number, 64)
+    blob.add(4, "plain", 16, records, 2)
+    with Btf.parse(blob.bytes()) as btf:
+        assert [btf.offset("plain", name) for name in ("first", "second")] == [0, 8]
+        assert btf.offset("plain", "third") is None
+        assert btf.offset("absent", "first") is None

@@ -18,6 +18,7 @@ COMPLETE = Answers(
     members={pair: pair[1] != "objcg" for pair in QUESTIONS.members},
     enums=dict.fromkeys(QUESTIONS.enums, 4),
     helpers=dict.fromkeys(QUESTIONS.helpers, True),
+    offsets=dict(zip(QUESTIONS.offsets, (392, 8, 888), strict=True)),
 )
 
 
@@ -144,3 +145,16 @@ def test_any_facts_make_a_plan(answers: Answers, problem: str) -> None:
         assert off(made) == FEATURES
     if problem:
         assert made.blockers
+
+
+def test_subvolumes_are_found_from_the_inode() -> None:
+    """Back from the inode to the root, and on to its device."""
+    assert plan().subvolumes == (384, 888)
+
+
+@pytest.mark.parametrize("pair", QUESTIONS.offsets)
+def test_without_one_offset_there_are_no_subvolumes(pair: tuple[str, str]) -> None:
+    """A kernel without btrfs: every file has its superblock's device."""
+    made = plan(offsets={pair: None})
+    assert made.subvolumes == (0, 0)
+    assert off(made) == set()

@@ -97,3 +97,17 @@ def test_an_unasked_question_is_a_mistake() -> None:
     """A decision cannot rest on a fact nobody looked up."""
     with pytest.raises(KeyError):
         KernelFacts().has_helper("loop")
+
+
+def test_offsets_are_looked_for_in_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not built in may be loaded; what makes no sense, or is absent, is unknown."""
+    kernel, module = Blob(), Blob()
+    module.composite("btrfs_root", ("anon_dev", module.add(1, "int", 4, b"\x20\0\0\0")))
+    (tmp_path / "sys/kernel/btf").mkdir(parents=True)
+    (tmp_path / "sys/kernel/btf/btrfs").write_bytes(module.bytes(of_module=True))
+    (tmp_path / "sys/kernel/btf/broken").write_bytes(b"no types")
+    monkeypatch.setattr(support.Btf, "of_kernel", lambda: Btf.parse(kernel.bytes()))
+    pair = ("btrfs_root", "anon_dev")
+    for modules, expected in ((("btrfs",), 0), (("broken", "absent"), None), ((), None)):
+        facts = kernel_facts(Questions(offsets=(pair,), modules=modules), tmp_path)
+        assert facts.offset(*pair) == expected
