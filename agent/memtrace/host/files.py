@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import stat
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,7 +82,7 @@ def version_beneath(root: Path, relative: str) -> Version | None:
 
 
 def names_beneath(root: Path, relative: str, limit: int) -> tuple[str, ...]:
-    """Sorted names in a directory below `root`, at most `limit`; empty when unreadable.
+    """Names in a directory below `root`, any `limit` of them sorted; empty when unreadable.
 
     Links are followed as by `read_beneath`, also when the directory itself is one.
     """
@@ -90,7 +91,8 @@ def names_beneath(root: Path, relative: str, limit: int) -> tuple[str, ...]:
     except (OSError, ValueError):
         return ()
     try:
-        return tuple(sorted(os.listdir(fd))[:limit])
+        with os.scandir(fd) as items:  # a list of all could be of any length
+            return tuple(sorted(item.name for item in islice(items, limit)))
     except OSError:
         return ()
     finally:

@@ -20,7 +20,20 @@ from memtrace.host.files import read_bytes
 _LIMIT = 16 << 20  # bytes of mountinfo; a node with 10,000 mounts needs about 3 MB
 _ESCAPE = re.compile(rb"\\([0-3][0-7]{2})")
 _DEVICE = re.compile(rb"([0-9]{1,9}):([0-9]{1,9})")
-_REMOTE = ("nfs", "cifs", "smb3", "9p", "ceph", "afs", "gluster", "fuse", "autofs")
+_REMOTE = (
+    "fuse",
+    "autofs",
+    "nfs",
+    "cifs",
+    "smb",
+    "9p",
+    "virtiofs",
+    "ceph",
+    "afs",
+    "gluster",
+    "lustre",
+    "gpfs",
+)
 _MINOR_BITS = 20  # dev_t inside the kernel: major << 20 | minor
 
 
@@ -41,6 +54,11 @@ class Mount:
     source: str
     options: str
     super_options: str
+
+    @property
+    def remote(self) -> bool:
+        """Whether a look-up may wait for a server, or for whoever answers instead."""
+        return self.fstype.startswith(_REMOTE)
 
     @property
     def device(self) -> int:
@@ -130,7 +148,7 @@ class MountTable:
         self._seen = hash(data)
         self._mounts = parse_mountinfo(data)
         self._index = MountIndex(self._mounts)
-        remote = (mount.device for mount in self._mounts if mount.fstype.startswith(_REMOTE))
+        remote = (mount.device for mount in self._mounts if mount.remote)
         self._remote = frozenset(remote)
         return True
 
@@ -152,6 +170,12 @@ class MountTable:
     def host_path(self, device: int, path: str) -> str | None:
         """The host path of `path`, which starts at the root of the device's file system."""
         return self._index.path(device, path)
+
+
+def may_block(mounts: Iterable[Mount], path: str) -> bool:
+    """Whether looking up `path` leads through a remote file system."""
+    waiting = (mount.point for mount in mounts if mount.remote)
+    return any(f"{path}/".startswith(f"{point.rstrip('/')}/") for point in waiting)
 
 
 def block_device_name(root: Path, device: int) -> str | None:

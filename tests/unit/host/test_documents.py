@@ -33,3 +33,9 @@ def test_odd_text_is_unknown(value: object) -> None:
 def test_text_is_taken_as_it_is(value: str) -> None:
     """Any language."""
     assert documents.text({"key": value}, "key") == value
+
+
+def test_a_document_of_too_many_parts_is_none() -> None:
+    """A few megabytes of empty objects would take a hundred of memory."""
+    assert documents.parse_json(b"[" + b"{}," * 150_000 + b"{}]") is None
+    assert documents.parse_json(b"[" + b"{}," * 90_000 + b"{}]") is not None

@@ -75,7 +75,18 @@ def test_names_are_sorted_and_bounded(tmp_path: Path) -> None:
     """A directory with too many entries costs no more than the bound."""
     for name in "dbca":
         (tmp_path / name).touch()
-    assert files.names_beneath(tmp_path, ".", 3) == ("a", "b", "c")
+    found = files.names_beneath(tmp_path, ".", 3)
+    assert len(found) == 3
+    assert list(found) == sorted(found)
+    assert files.names_beneath(tmp_path, ".", 9) == ("a", "b", "c", "d")
+
+
+def test_a_directory_may_be_a_link(tmp_path: Path) -> None:
+    """Below the root, and read as if the root were "/"."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "name").touch()
+    (tmp_path / "link").symlink_to("/real")
+    assert files.names_beneath(tmp_path, "link", 9) == ("name",)
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path, reader: str) -> None:

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrace.host.mounts import Mount, MountTable, block_device_name, parse_mountinfo
+from memtrace.host.mounts import (
+    Mount,
+    MountTable,
+    block_device_name,
+    may_block,
+    parse_mountinfo,
+)
 from tests.unit.host import trees
 
 ROOT_DISK, DATA_DISK, LATE_DISK, POOL = 8 << 20 | 1, 8 << 20 | 16, 8 << 20 | 32, 51
@@ -179,3 +185,20 @@ def test_options_of_the_file_system_keep_their_escapes() -> None:
     """A comma inside a value is told from one between values."""
     (mount,) = parse_mountinfo(b"1 1 0:1 / / rw - overlay o rw,lowerdir=/a\\054b,x")
     assert mount.super_options.split(",") == ["rw", r"lowerdir=/a\054b", "x"]
+
+
+@pytest.mark.parametrize(
+    ("fstype", "path", "expected"),
+    [
+        ("fuse.sshfs", "/home/ann/x", True),
+        ("nfs4", "/home", True),
+        ("autofs", "/home/ann", True),
+        ("nfs4", "/homely", False),
+        ("nfs4", "/", False),
+        ("ext4", "/home/ann", False),
+    ],
+)
+def test_what_may_have_to_wait_for_others_is_known(fstype: str, path: str, expected: bool) -> None:
+    """Anything at or below a file system of another process or machine."""
+    mounts = parse_mountinfo(f"30 20 0:5 / /home rw - {fstype} x rw\n".encode())
+    assert may_block(mounts, path) is expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from memtrace.host.identity import Resolver
 from memtrace.host.runtimes.nested import Nested
 from tests.unit.host import trees
-from tests.unit.host.trees import POD, POSTGRES, SANDBOX, WEB
+from tests.unit.host.trees import POD, POSTGRES, SANDBOX, UID, WEB
 
 OUTER = f"/docker/{WEB}"
 INNER = f"{OUTER}/kubelet{POD}/{POSTGRES}"
@@ -73,6 +74,30 @@ def test_nothing_is_read_where_a_lookup_could_hang(node: Path) -> None:
     lxcfs = fuse.replace("/run/containerd", "/proc/cpuinfo")
     trees.write(node, f"proc/{PID}/mountinfo", CLEAN + lxcfs)
     assert Nested(node).identify(INNER) is not None
+
+
+def test_nothing_is_read_from_another_machine(node: Path) -> None:
+    """A server that is down would hold us up; volumes of pods elsewhere in there do not."""
+    nfs = "32 31 0:7 / /var/lib rw - nfs4 server:/export rw\n"
+    trees.write(node, f"proc/{PID}/mountinfo", CLEAN + nfs)
+    assert Nested(node).identify(INNER) is None
+    volume = nfs.replace("/var/lib", "/var/lib/kubelet/pods/1/volumes/nfs")
+    trees.write(node, f"proc/{PID}/mountinfo", CLEAN + volume)
+    assert Nested(node).identify(INNER) is not None
+
+
+def test_the_systemd_driver_in_a_node_is_understood(node: Path) -> None:
+    """As in kind on cgroup v2: every slice there is below the node's scope."""
+    outer = f"/system.slice/docker-{WEB}.scope"
+    pod = f"kubelet-kubepods-burstable-pod{UID.replace('-', '_')}.slice"
+    inside = f"/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/{pod}"
+    config = json.loads(trees.text("config_cri_container.json"))
+    config["linux"]["cgroupsPath"] = f"{pod}:cri-containerd:{POSTGRES}"
+    trees.bundle(node / f"proc/{PID}/root", "k8s.io", POSTGRES, json.dumps(config))
+    trees.write(node, f"proc/{PID}/cgroup", f"0::{outer}/init.scope\n")
+    found = Nested(node).identify(f"{outer}{inside}/cri-containerd-{POSTGRES}.scope")
+    assert found is not None
+    assert (found.container, found.pod) == ("postgres", "pg-0")
 
 
 def test_the_hosts_runtimes_are_not_asked_about_what_is_inside(tmp_path: Path) -> None:

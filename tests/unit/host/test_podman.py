@@ -78,6 +78,16 @@ def test_a_user_without_root_has_a_store_at_home(tmp_path: Path) -> None:
     assert Podman(tmp_path).identify(PATH) is None
 
 
+def test_a_home_on_the_network_is_left_alone(tmp_path: Path) -> None:
+    """Its server may be down, and podman cannot keep containers there anyway."""
+    me = os.getuid()
+    trees.write(tmp_path, "etc/passwd", f"ann:x:{me}:{me}:Ann:/home/ann:/bin/sh\n")
+    trees.write(tmp_path, "proc/self/mountinfo", "30 20 0:5 / /home rw - autofs home rw\n")
+    trees.podman(tmp_path, "home/ann/.local/share/containers/storage")
+    path = f"/user.slice/user-{me}.slice/user@{me}.service/user.slice/libpod-{PODMAN_WEB}.scope"
+    assert Podman(tmp_path).identify(path) is None
+
+
 def test_a_user_cannot_borrow_the_name_of_a_container_of_the_system(tmp_path: Path) -> None:
     """Users name cgroups below their own service manager as they like."""
     trees.write(tmp_path, "etc/passwd", trees.PASSWD)

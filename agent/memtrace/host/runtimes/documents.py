@@ -11,6 +11,8 @@ from typing import Any
 
 Document = dict[str, Any]
 
+_MARKS = (b",", b"[", b"{")
+_MAX_PARTS = 200_000  # as objects of Python 15 MB; the largest list of podman has 150,000
 _MAX_TEXT = 512  # characters; Kubernetes names have at most 253
 POD_NAME = "io.kubernetes.pod.name"
 POD_NAMESPACE = "io.kubernetes.pod.namespace"
@@ -18,15 +20,17 @@ CONTAINER_NAME = "io.kubernetes.container.name"
 """Labels the kubelet gives every container; cri-dockerd and CRI-O hand them on."""
 
 
-def parse_json(data: bytes | str) -> Any:
-    """Any JSON value, or None when it is none."""
+def parse_json(data: bytes) -> Any:
+    """Any JSON value, or None when it is none, or one of more parts than any real one has."""
+    if sum(map(data.count, _MARKS)) > _MAX_PARTS:
+        return None
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
         return None
 
 
-def parse_object(data: bytes | str) -> Document | None:
+def parse_object(data: bytes) -> Document | None:
     """A JSON object as a dictionary, or None when it is none."""
     value = parse_json(data)
     return value if isinstance(value, dict) else None

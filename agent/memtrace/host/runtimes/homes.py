@@ -1,6 +1,7 @@
 """Where users keep what runtimes without root write: their home directories, from /etc/passwd.
 
-Users known only to a directory service have no entry there and are not found.
+Users known only to a directory service have no entry there and are not found. Homes on the
+network are left alone: runtimes cannot use them, and a lookup there could hang.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from memtrace.host.files import read_beneath
+from memtrace.host.mounts import may_block, read_mounts
 
 _LIMIT = 1 << 20  # bytes
 
@@ -18,5 +20,7 @@ def home(root: Path, uid: int) -> str | None:
     for line in data.splitlines():
         fields = line.split(b":")
         if len(fields) >= 6 and fields[2] == b"%d" % uid and fields[5].startswith(b"/"):
-            return fields[5].decode("utf-8", "surrogateescape").strip("/") or None
+            path = fields[5].decode("utf-8", "surrogateescape").strip("/")
+            mounts = read_mounts(root / "proc/self/mountinfo") or ()
+            return None if not path or may_block(mounts, f"/{path}") else path
     return None

@@ -5,8 +5,8 @@ its own mount namespace shows: they are read through /proc/<pid>/root of the out
 first process. Whoever runs inside chose what is written there, so the answer says that it
 comes from inside, and the host's runtimes are never asked about a cgroup in there.
 
-One level deep. Nothing is read where a user-space file system is mounted: opening a file on
-one could take for ever.
+One level deep. Nothing is read while a file system in user space is mounted in there, or one of
+another machine where runtimes keep their files: opening a file on one could take for ever.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from memtrace.host.files import names_beneath, read_beneath, read_bytes
-from memtrace.host.mounts import read_mounts
+from memtrace.host.mounts import may_block, read_mounts
 from memtrace.host.runtimes import default_runtimes, first_answer, paths
 from memtrace.host.runtimes.containerd import STATE_DIRS, TASKS
 from memtrace.host.runtimes.storage import stores
@@ -26,6 +26,7 @@ _MAX_NAMES = 64
 _PID_LIMIT = 32  # bytes
 _CGROUP_LIMIT = 65_536  # bytes of /proc/<pid>/cgroup
 _PSEUDO = ("/proc", "/sys")
+_PLACES = ("/run", "/var/lib", "/etc")
 
 
 class Nested:
@@ -78,4 +79,6 @@ class Nested:
         if mounts is None:
             return True
         fuse = (mount.point for mount in mounts if mount.fstype.startswith("fuse"))
-        return any(not point.startswith(_PSEUDO) for point in fuse)
+        if any(not point.startswith(_PSEUDO) for point in fuse):
+            return True  # a link may lead there
+        return any(may_block(mounts, place) for place in _PLACES)

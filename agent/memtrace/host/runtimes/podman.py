@@ -1,6 +1,6 @@
 """Containers of podman, from the lists of its storage. Makes no RPC.
 
-A list is one file for all containers, there about 25 ms before the cgroup (podman 4.3): it is
+A list is one file for all containers, there 57 ms before the cgroup (podman 4.3): it is
 read again only when it changed. Containers of `podman run --rm` are in a list of their own.
 """
 
@@ -93,7 +93,8 @@ def _entry(entry: Any) -> tuple[str, Named | None]:
         return "", None
     container_id, names, more = entry.get("id"), entry.get("names"), entry.get("metadata")
     known = isinstance(container_id, str) and _ID.fullmatch(container_id) is not None
-    metadata = documents.parse_object(more) if isinstance(more, str) else None
+    text = more.encode("utf-8", "surrogatepass") if isinstance(more, str) else b""
+    metadata = documents.parse_object(text)
     if not known or not isinstance(names, list) or not names or "pod-name" in (metadata or {}):
         return "", None
     name = documents.text({"name": names[0]}, "name")
