@@ -201,7 +201,7 @@ def test_a_removed_container_keeps_them_over_a_restart_of_memtrace(
     scene: Scene, runtime: str
 ) -> None:
     """From its tombstone: nothing else on the machine knows the name any more."""
-    row = _removed_row(scene.restarted, scene.removed, scene.cgroups[runtime])
+    row = scene.restarted.row(scene.cgroups[runtime])
     assert_removed(scene.restarted, row, scene, runtime)
     assert row["resolved_by"] == "tombstone"
 
@@ -226,10 +226,3 @@ def assert_removed(quiet: Quiet, row: Row, scene: Scene, runtime: str) -> None:
     resident = [entry["resident_bytes"] for entry in row.files(path=str(file))]
     assert resident == [quiet.cached(file) * PAGE]
     assert row.attributed >= resident[0] > PAGES * PAGE // 2
-
-
-def _removed_row(now: Snapshot, before: Snapshot, cgroup: str) -> Row:
-    """By its id: of a removed cgroup the kernel tells its own name only, not all those above."""
-    wanted = before.row(cgroup)["cgroup_id"]
-    (row,) = [Row(row) for row in now["containers"] if row["cgroup_id"] == wanted]
-    return row

@@ -114,11 +114,13 @@ class CgroupTree:
         node.ledger.changed = True
 
     def _remove(self, event: CgroupChanged) -> None:
-        """A removal; of a cgroup never seen alive only its own name is told, with its parent."""
+        """A removal; the walk tells the name only, and the nearest ancestor that is still there."""
         node = self.nodes.get(event.id)
         if node is None or not node.path:
             above = self.nodes.get(event.parent)
-            path = f"{above.path.rstrip('/') if above else ''}/{event.path.rpartition('/')[2]}"
+            path = event.path
+            if not path.startswith("/"):
+                path = f"{above.path.rstrip('/') if above else ''}/{path}"
             node = self._add(event.id, event.parent if above else self._root_id(), path, born=False)
         node.state = REMOVED
         node.ledger.changed = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memtrace.collect.baseline import Baseline, Progress
@@ -214,6 +214,9 @@ class Collector:
         if event.change == wire.EVENT_RELEASE:
             self._leaving.append(event)  # its last rows are in the ledger still to be drained
             return
+        buried = self._tombstones.path(event.id) if self._tombstones is not None else None
+        if buried is not None and event.change == wire.EVENT_RMDIR:
+            event = replace(event, path=buried)
         self._tree.apply(event)
         if event.change == wire.EVENT_MKDIR:
             self._resolver.resolve(event.id, event.path)

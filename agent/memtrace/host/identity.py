@@ -130,7 +130,7 @@ class Resolver:
         if identity.kind not in _CONTAINERS:
             return
         self._containers[entry.path] = cgroup_id
-        self._remember(cgroup_id, identity)
+        self._remember(cgroup_id, entry)
         pod = paths.pod_path(entry.path)
         if pod is None or identity.pod is None:
             return
@@ -148,13 +148,13 @@ class Resolver:
         pod = self._pods.get(paths.pod_path(entry.path) or "")
         if pod is not None:
             entry.identity = _named_after(identity, pod)
-            self._remember(cgroup_id, entry.identity)
+            self._remember(cgroup_id, entry)
         return entry.identity
 
-    def _remember(self, cgroup_id: int, identity: Identity) -> None:
+    def _remember(self, cgroup_id: int, entry: _Entry) -> None:
         """Keep what somebody told for the time after the cgroup's removal."""
-        if self._tombstones is not None and identity.resolved_by != "path":
-            self._tombstones.remember(cgroup_id, identity)
+        if self._tombstones is not None and entry.identity.resolved_by != "path":
+            self._tombstones.remember(cgroup_id, entry.path, entry.identity)
 
 
 def _named_after(identity: Identity, pod: _Pod) -> Identity:

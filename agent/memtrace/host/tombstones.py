@@ -31,15 +31,17 @@ _LIMIT = 4 << 20  # bytes; 4096 entries of ordinary length take about 1 MB
 _KINDS = ("container", "sandbox", "pod")
 _TEXTS = ("runtime", "namespace", "pod", "container", "image")
 _MAX_ID = 1 << 64
+_MAX_PATH = 4096
 _SELF = "tombstone"  # what `resolved_by` shows
 
 
 class Entry:
-    """An identity, and when its cgroup was last known to the kernel (seconds, wall clock)."""
+    """A cgroup's path and identity, and when the kernel last knew it (seconds, wall clock)."""
 
-    __slots__ = ("identity", "seen")
+    __slots__ = ("identity", "path", "seen")
 
-    def __init__(self, identity: Identity, seen: float) -> None:
+    def __init__(self, path: str, identity: Identity, seen: float) -> None:
+        self.path = path
         self.identity = identity
         self.seen = seen
 
@@ -64,12 +66,17 @@ class Tombstones:
         entry = self._entries.get(cgroup_id)
         return None if entry is None else entry.identity
 
-    def remember(self, cgroup_id: int, identity: Identity) -> None:
+    def path(self, cgroup_id: int) -> str | None:
+        """Where it was: of a removed cgroup the kernel tells the last part of its path only."""
+        entry = self._entries.get(cgroup_id)
+        return None if entry is None else entry.path
+
+    def remember(self, cgroup_id: int, path: str, identity: Identity) -> None:
         """Keep an identity that somebody told; the latest counts."""
         identity = replace(identity, resolved_by=_SELF)
         known = self._entries.get(cgroup_id)
-        if known is None or known.identity != identity:
-            self._entries[cgroup_id] = Entry(identity, 0.0)
+        if known is None or (known.path, known.identity) != (path, identity):
+            self._entries[cgroup_id] = Entry(path, identity, 0.0)
             self._changed = True
 
     def save(self, alive: Collection[int], now: float, at_once: bool = False) -> None:
@@ -142,14 +149,17 @@ def _entry(row: Any) -> tuple[int, Entry] | None:
         return None
     if type(seen) is not float or not 0 < seen < 1e11 or name is None:
         return None
+    path = row.get("path")
+    if not isinstance(path, str) or not path.startswith("/") or len(path) > _MAX_PATH:
+        return None
     texts = {key: documents.text(row, key) for key in _TEXTS}
-    return cgroup_id, Entry(Identity(row["kind"], name, **texts, resolved_by=_SELF), seen)
+    return cgroup_id, Entry(path, Identity(row["kind"], name, **texts, resolved_by=_SELF), seen)
 
 
 def _row(cgroup_id: int, entry: Entry) -> documents.Document:
     facts = asdict(entry.identity)
     del facts["resolved_by"]
-    return {"id": cgroup_id, "seen": entry.seen, **facts}
+    return {"id": cgroup_id, "seen": entry.seen, "path": entry.path, **facts}
 
 
 def _make(directory: Path) -> Feature:

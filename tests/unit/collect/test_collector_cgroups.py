@@ -146,12 +146,15 @@ def test_a_cgroup_made_while_the_ledger_is_read(rig: Rig, monkeypatch: pytest.Mo
 
 
 def test_a_removed_cgroup_met_by_the_walk_has_the_name_of_its_tombstone(tmp_path: Path) -> None:
-    """It was removed while memtrace was not running; the walk tells its id and little else."""
+    """And its path: the walk tells its id, its own name and little else."""
+    place = f"/pods/pod1/{'ab' * 32}"
     boot = tmp_path / "proc/sys/kernel/random/boot_id"
     boot.parent.mkdir(parents=True)
     boot.write_text("this-boot")
     earlier = Tombstones(tmp_path / "state", tmp_path)
-    earlier.remember(GONE, Identity("container", "web", "docker", container="web", image="a:1"))
+    earlier.remember(
+        GONE, place, Identity("container", "web", "docker", container="web", image="a:1")
+    )
     earlier.save([GONE], 1.5e9)
     rig = Rig("/a")
     tombstones = Tombstones(tmp_path / "state", tmp_path)
@@ -166,7 +169,7 @@ def test_a_removed_cgroup_met_by_the_walk_has_the_name_of_its_tombstone(tmp_path
     rig.kernel.pages[GONE, X] = 9
     rig.tell(RMDIR, GONE, "ab" * 32)
     rig.collector.take_baseline()
-    row = rig.row("/" + "ab" * 32)
+    row = rig.row(place)
     assert (row.state, row.identity.name, row.identity.resolved_by) == (
         "removed",
         "web",

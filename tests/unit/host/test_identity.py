@@ -207,7 +207,9 @@ def test_a_tombstone_is_not_asked_while_the_container_runs(tmp_path: Path) -> No
     trees.pod(tmp_path)
     trees.write(tmp_path, "proc/sys/kernel/random/boot_id", "this-boot")
     tombstones = Tombstones(tmp_path / "state", tmp_path)
-    tombstones.remember(POSTGRES_ID, Identity("container", "old", container="old"))
+    tombstones.remember(
+        POSTGRES_ID, f"{POD}/{POSTGRES}", Identity("container", "old", container="old")
+    )
     resolver = Resolver(tmp_path, tombstones=tombstones)
     assert resolver.resolve(POSTGRES_ID, f"{POD}/{POSTGRES}").name == "postgres"
     found = tombstones.identity(POSTGRES_ID)

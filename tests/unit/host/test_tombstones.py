@@ -20,6 +20,7 @@ from tests.unit.host.trees import JSON
 
 WEB = Identity("container", "web", "docker", container="web", image="a:1", resolved_by="docker")
 DB = Identity("container", "db", "cri-o", "shop", "pg-0", "db", "b:2", resolved_by="cri-o")
+PATH = "/kubepods/burstable/pod1/c1"
 NOW = 1_795_000_000.5
 BOOT = "638fc9da-70ee-4c03-90e3-decdc113d180"
 Open = Callable[[], Tombstones]
@@ -41,18 +42,19 @@ def reopen(tmp_path: Path, state: Path) -> Open:
 def test_a_name_survives_a_restart(reopen: Open) -> None:
     """And says where it comes from."""
     first = reopen()
-    first.remember(7, WEB)
-    first.remember(8, DB)
+    first.remember(7, PATH, WEB)
+    first.remember(8, PATH, DB)
     first.save([7, 8], NOW)
     found = reopen().identity(8)
     assert found == Identity("container", "db", "cri-o", "shop", "pg-0", "db", "b:2", "tombstone")
-    assert reopen().identity(9) is None
+    assert reopen().path(8) == PATH
+    assert (reopen().identity(9), reopen().path(9)) == (None, None)
 
 
 def test_the_directory_is_for_its_owner_alone(reopen: Open, state: Path) -> None:
     """Names of containers are nobody else's business."""
     tombstones = reopen()
-    tombstones.remember(7, WEB)
+    tombstones.remember(7, PATH, WEB)
     tombstones.save([7], NOW)
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (state, state / FILE)]
     assert modes == [0o700, 0o600]
@@ -62,7 +64,7 @@ def test_the_directory_is_for_its_owner_alone(reopen: Open, state: Path) -> None
 def test_ids_of_another_boot_mean_nothing(reopen: Open, tmp_path: Path) -> None:
     """They count from one again."""
     first = reopen()
-    first.remember(7, WEB)
+    first.remember(7, PATH, WEB)
     first.save([7], NOW)
     trees.write(tmp_path, "proc/sys/kernel/random/boot_id", f"{BOOT[::-1]}\n")
     assert reopen().identity(7) is None
@@ -79,15 +81,15 @@ def test_writing_is_rare_and_only_after_a_change(reopen: Open, state: Path) -> N
     tombstones = reopen()
     tombstones.save([], NOW)
     assert not (state / FILE).exists()
-    tombstones.remember(7, WEB)
+    tombstones.remember(7, PATH, WEB)
     tombstones.save([7], NOW)
-    tombstones.remember(8, DB)
+    tombstones.remember(8, PATH, DB)
     tombstones.save([7, 8], NOW + SAVE_SECONDS - 1)
     assert reopen().identity(8) is None
     tombstones.save([7, 8], NOW + SAVE_SECONDS - 1, at_once=True)
     assert reopen().identity(8) is not None
     before = (state / FILE).stat()
-    tombstones.remember(8, DB)
+    tombstones.remember(8, PATH, DB)
     tombstones.save([7, 8], NOW + 99)
     assert (state / FILE).stat() == before
 
@@ -95,10 +97,10 @@ def test_writing_is_rare_and_only_after_a_change(reopen: Open, state: Path) -> N
 def test_what_is_long_gone_is_dropped(reopen: Open) -> None:
     """A day after the kernel let go of it; what the kernel knows stays however old it is."""
     tombstones = reopen()
-    tombstones.remember(7, WEB)
-    tombstones.remember(8, DB)
+    tombstones.remember(7, PATH, WEB)
+    tombstones.remember(8, PATH, DB)
     tombstones.save([7, 8], NOW)
-    tombstones.remember(9, WEB)
+    tombstones.remember(9, PATH, WEB)
     tombstones.save([8, 9], NOW + KEPT_SECONDS + 1)
     later = reopen()
     assert [later.identity(number) is not None for number in (7, 8, 9)] == [False, True, True]
@@ -109,7 +111,7 @@ def test_the_oldest_of_too_many_go(reopen: Open, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "MAX_ENTRIES", 3)
     tombstones = reopen()
     for number in range(1, 6):
-        tombstones.remember(number, WEB)
+        tombstones.remember(number, PATH, WEB)
         tombstones.save([number], NOW + 100 * number)
     later = reopen()
     kept = [number for number in range(1, 6) if later.identity(number)]
@@ -119,9 +121,9 @@ def test_the_oldest_of_too_many_go(reopen: Open, monkeypatch: pytest.MonkeyPatch
 def test_two_memtraces_may_share_the_directory(reopen: Open) -> None:
     """Neither wipes out what the other wrote since."""
     one, other = reopen(), reopen()
-    one.remember(7, WEB)
+    one.remember(7, PATH, WEB)
     one.save([7], NOW)
-    other.remember(8, DB)
+    other.remember(8, PATH, DB)
     other.save([8], NOW)
     assert [reopen().identity(number) is not None for number in (7, 8)] == [True, True]
 
@@ -133,7 +135,7 @@ def test_a_damaged_file_is_as_none(reopen: Open, state: Path, damage: bytes) -> 
     (state / FILE).write_bytes(damage)
     tombstones = reopen()
     assert (tombstones.identity(7), tombstones.feature.enabled) == (None, True)
-    tombstones.remember(7, WEB)
+    tombstones.remember(7, PATH, WEB)
     tombstones.save([7], NOW)
     assert reopen().identity(7) is not None
 
@@ -145,7 +147,7 @@ def test_a_link_is_not_followed(reopen: Open, state: Path, tmp_path: Path) -> No
     (state / FILE).symlink_to(other)
     tombstones = reopen()
     assert tombstones.identity(7) is None
-    tombstones.remember(8, WEB)
+    tombstones.remember(8, PATH, WEB)
     tombstones.save([8], NOW)
     assert other.read_text() == _document([_row(7)])
     assert not (state / FILE).is_symlink()
@@ -163,7 +165,7 @@ def test_a_directory_that_cannot_be_made_is_one_feature_off(tmp_path: Path) -> N
     tombstones = Tombstones(tmp_path / "file" / "state", tmp_path)
     assert not tombstones.feature.enabled
     assert "Not a directory" in tombstones.feature.reason
-    tombstones.remember(7, WEB)
+    tombstones.remember(7, PATH, WEB)
     tombstones.save([7], NOW)
     assert tombstones.identity(7) is not None
 
@@ -173,7 +175,7 @@ def test_a_full_disk_is_one_feature_off_until_there_is_room(
 ) -> None:
     """The file from before stays as it was, and nothing is left beside it."""
     tombstones = reopen()
-    tombstones.remember(7, WEB)
+    tombstones.remember(7, PATH, WEB)
     tombstones.save([7], NOW)
     whole = (state / FILE).read_bytes()
 
@@ -181,7 +183,7 @@ def test_a_full_disk_is_one_feature_off_until_there_is_room(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    tombstones.remember(8, DB)
+    tombstones.remember(8, PATH, DB)
     tombstones.save([7, 8], NOW + 100)
     assert "No space left on device" in tombstones.feature.reason
     assert [path.name for path in state.iterdir()] == [FILE]
@@ -204,6 +206,9 @@ def test_a_full_disk_is_one_feature_off_until_there_is_room(
         {"seen": float("nan")},
         {"kind": "cgroup"},
         {"kind": ["container"]},
+        {"path": None},
+        {"path": "c1"},
+        {"path": "/" * 5000},
         {"name": ""},
         {"name": "\x1b[2J"},
         {"name": "x" * 600},
@@ -236,7 +241,14 @@ def test_any_entries_are_read(rows: list[object]) -> None:
 
 
 def _row(cgroup_id: int) -> dict[str, object]:
-    return {"id": cgroup_id, "seen": NOW, "kind": "container", "name": "web", "runtime": "docker"}
+    return {
+        "id": cgroup_id,
+        "seen": NOW,
+        "path": PATH,
+        "kind": "container",
+        "name": "web",
+        "runtime": "docker",
+    }
 
 
 def _document(rows: list[object] | list[dict[str, object]]) -> str:
