@@ -226,3 +226,12 @@ def assert_removed(quiet: Quiet, row: Row, scene: Scene, runtime: str) -> None:
     resident = [entry["resident_bytes"] for entry in row.files(path=str(file))]
     assert resident == [quiet.cached(file) * PAGE]
     assert row.attributed >= resident[0] > PAGES * PAGE // 2
+
+
+def test_a_state_directory_that_cannot_be_is_one_feature_off() -> None:
+    """With the reason; everything else goes on."""
+    with Memtrace("--state-dir", "/proc/memtrace") as memtrace:
+        features = memtrace.first()["features"]
+    assert not features["tombstones"]["enabled"]
+    assert "/proc/memtrace cannot be made" in features["tombstones"]["reason"]
+    assert features["page_cache"]["enabled"]

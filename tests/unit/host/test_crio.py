@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from memtrace.host.identity import Resolver
 from memtrace.host.runtimes.crio import Crio
 from memtrace.samples import Identity
 from tests.unit.host import trees
@@ -102,3 +103,17 @@ def test_any_json_identifies_to_something(
     found = Crio(tmp_path).identify(PATH)
     assert found is not None
     assert found.kind in ("container", "sandbox")
+
+
+def test_a_pod_has_the_name_its_containers_tell(tmp_path: Path, crio: Crio) -> None:
+    """The pod's own cgroup carries nothing but its uid."""
+    resolver = Resolver(tmp_path, (crio,))
+    resolver.resolve(2, f"{POD}/crio-{CRIO_SANDBOX}.scope")
+    found = resolver.resolve(1, POD)
+    assert (found.kind, found.name, found.namespace, found.runtime, found.resolved_by) == (
+        "pod",
+        "pg-0",
+        "shop",
+        "cri-o",
+        "cri-o",
+    )
