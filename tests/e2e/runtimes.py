@@ -80,6 +80,10 @@ class Docker:
         given = ("--detach", "--name", name, *NO_NETWORK, *volume, *options)
         return self._docker("run", *given, self.image, *command).strip()
 
+    def execute(self, name: str, *command: str) -> str:
+        """Run a command inside a container to its end and return its output."""
+        return self._docker("exec", name, *command)
+
     def remove(self, name: str) -> None:
         """End a container and delete it."""
         self._docker("rm", "--force", name)

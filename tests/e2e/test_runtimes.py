@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.runtimes import Docker, Podman, needed
-from tests.kernel.harness.cgroup import ROOT, ExistingCgroup
+from tests.kernel.harness.cgroup import ExistingCgroup
 from tests.kernel.harness.containerd import NAMESPACE, Containerd
 from tests.kernel.harness.expect import assert_exact
 from tests.kernel.harness.files import PAGE
@@ -21,21 +20,9 @@ from tests.kernel.harness.quiet import Quiet, settle
 
 PAGES = 2503
 SHORT_PAGES = 211
-NESTED_PAGES = 307
 RUNTIMES = ("docker", "podman", "containerd")
 IMAGES = {"docker": Docker.image, "podman": Podman.image, "containerd": None}  # ctr notes none
 SHORT = tuple(f"short-{runtime}" for runtime in ("docker", "podman"))
-POD = "/kubelet/kubepods/burstable/pod0b7d9f46-5c2c-4c55-9d0e-0a8f7a1c2d3e"
-INNER = f"{POD}/{'b2' * 32}"
-INNER_BUNDLE = f"io.containerd.runtime.v2.task/k8s.io/{'b2' * 32}/config.json"
-INNER_NAMES = {
-    "container-type": "container",
-    "container-name": "postgres",
-    "image-name": "docker.io/library/postgres:16",
-    "sandbox-id": "a1" * 32,
-    "sandbox-name": "pg-0",
-    "sandbox-namespace": "shop",
-}
 
 
 @dataclass(frozen=True)
@@ -65,15 +52,11 @@ def _wait_for(found: Callable[[], bool], what: str) -> None:
 
 @pytest.fixture(scope="module")
 def scene(disk: Path) -> Iterator[Scene]:
-    """One container each that writes to its volume and sleeps, short ones, and one inside one."""
+    """One container each that writes to its volume and sleeps, and two short ones."""
     needed("dockerd", "docker", "podman", "conmon", "containerd", "ctr", "runc", "busybox")
-    volumes = {name: disk / name for name in ("docker", "podman", "containerd", *SHORT, "nested")}
+    volumes = {name: disk / name for name in ("docker", "podman", "containerd", *SHORT)}
     for volume in volumes.values():
         volume.mkdir()
-    bundle = volumes["nested"] / INNER_BUNDLE
-    bundle.parent.mkdir(parents=True)
-    names = {f"io.kubernetes.cri.{key}": value for key, value in INNER_NAMES.items()}
-    bundle.write_text(json.dumps({"annotations": names, "linux": {"cgroupsPath": INNER}}))
     state = ("--state-dir", str(disk / "state"))
     with ExitStack() as stack:
         first = stack.enter_context(Memtrace(*state))
@@ -83,7 +66,6 @@ def scene(disk: Path) -> Iterator[Scene]:
         docker = stack.enter_context(Docker(disk / "dockerd", containerd.socket))
         podman = stack.enter_context(Podman(disk / "podmand"))
         cgroups = _start(containerd, docker, podman, volumes)
-        stack.callback(_remove_inner, cgroups)
         existing = [ExistingCgroup(cgroups[runtime]) for runtime in RUNTIMES]
         running = settle(first, existing, [])
         for runtime in (docker, podman):
@@ -112,36 +94,15 @@ def _start(
     ends = _writes("/data/out", SHORT_PAGES)
     short_docker = docker.run(SHORT[0], volumes[SHORT[0]], *ends, options=("--rm",))
     short_podman = podman.run(SHORT[1], volumes[SHORT[1]], *ends, options=("--rm",))
-    inside = ("--volume", f"{volumes['nested']}:/run/containerd")
-    node = docker.run("node", volumes["nested"], "/bin/sleep", "600", options=inside)
     for name, volume in volumes.items():
-        if name != "nested":
-            _wait_for((volume / "done").exists, f"the work of {name}")
-    cgroups = {
+        _wait_for((volume / "done").exists, f"the work of {name}")
+    return {
         "containerd": f"/{NAMESPACE}/containerd-writer",
         "docker": f"/docker/{docker_id}",
         "podman": f"/libpod_parent/libpod-{podman_id}",
         SHORT[0]: f"/docker/{short_docker}",
         SHORT[1]: f"/libpod_parent/libpod-{short_podman}",
-        "node": f"/docker/{node}",
-        "nested": f"/docker/{node}{INNER}",
     }
-    _write_inside(cgroups["nested"], volumes["nested"])
-    return cgroups
-
-
-def _write_inside(cgroup: str, volume: Path) -> None:
-    """What a kubelet in the node container would have made: a cgroup, with work in it."""
-    inner = ExistingCgroup(cgroup)
-    inner.directory.mkdir(parents=True)
-    inner.run("dd", "if=/dev/zero", f"of={volume}/out", "bs=4096", f"count={NESTED_PAGES}")
-
-
-def _remove_inner(cgroups: dict[str, str]) -> None:
-    path = cgroups["nested"]
-    while path != cgroups["node"]:
-        (ROOT / path.lstrip("/")).rmdir()
-        path = path.rpartition("/")[0]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -176,18 +137,6 @@ def test_the_monitor_of_a_container_is_none(scene: Scene) -> None:
     """podman's conmon has a cgroup of its own beside the container's."""
     row = scene.running.row("/libpod_parent/conmon")
     assert (row["kind"], row["container"]) == ("cgroup", None)
-
-
-def test_a_container_inside_a_container_is_named_by_what_is_in_there(scene: Scene) -> None:
-    """As in a cluster whose nodes are containers: read through the node's own root."""
-    row = scene.running.row(scene.cgroups["nested"])
-    shown = [row[key] for key in ("kind", "namespace", "pod", "container", "image", "resolved_by")]
-    image = INNER_NAMES["image-name"]
-    assert shown == ["container", "shop", "pg-0", "postgres", image, "containerd inside"]
-    assert row.driven(kind="write", comm="dd") == NESTED_PAGES * PAGE
-    pod = scene.running.row(f"{scene.cgroups['node']}{POD}")
-    assert (pod["kind"], pod["name"], pod["namespace"]) == ("pod", "pg-0", "shop")
-    assert scene.running.row(scene.cgroups["node"])["container"] == "node"
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -94,6 +94,8 @@ class Collector:
         self.crowded = False
         self._leaving: list[CgroupChanged] = []
         self._renamed: set[bytes] = set()  # processes, by exec
+        for node in reversed(self._tree.in_order()):  # a pod is named by what is below it
+            self._resolver.resolve(node.id, node.path)
         self._drain_events()
 
     def gather(self) -> None:

@@ -14,6 +14,7 @@ from memtrace.samples import Identity
 from tests.unit.collect import records
 from tests.unit.collect.fake_kernel import PAGE, Rig, departed, resident
 from tests.unit.collect.records import MKDIR, RELEASE, RMDIR, TMPFS, Chunk
+from tests.unit.host import trees
 
 X = records.file(1)
 GONE = 999_999_999_001
@@ -177,3 +178,15 @@ def test_a_removed_cgroup_met_by_the_walk_has_the_name_of_its_tombstone(tmp_path
     )
     assert resident(row) == 9
     assert rig.sample().features["tombstones"].enabled
+
+
+def test_a_pod_has_its_name_in_the_first_sample(tmp_path: Path) -> None:
+    """Its containers tell it; they come after it in every list."""
+    pod = f"/pod{trees.UID}"
+    trees.pod(tmp_path)
+    config = trees.text("config_cri_container.json").replace(trees.POD, pod)
+    trees.bundle(tmp_path, "k8s.io", trees.POSTGRES, config)
+    rig = Rig(pod, f"{pod}/{trees.POSTGRES}")
+    rig.collector = Collector(rig.kernel, rig.hierarchy, {}, tmp_path, True)  # type: ignore[arg-type]
+    identity = rig.row(pod).identity
+    assert (identity.kind, identity.name, identity.namespace) == ("pod", "pg-0", "shop")

@@ -42,6 +42,14 @@ def test_a_pods_container_in_a_node_container_has_its_names(node: Path) -> None:
     )
 
 
+def test_a_runtime_that_sees_the_hosts_hierarchy_is_understood(node: Path) -> None:
+    """Without a cgroup namespace of its own it notes the whole path."""
+    config = trees.text("config_cri_container.json").replace(f"{POD}/{POSTGRES}", INNER)
+    trees.bundle(node / f"proc/{PID}/root", "k8s.io", POSTGRES, config)
+    assert INNER in config
+    assert Nested(node).identify(INNER) is not None
+
+
 def test_the_node_itself_and_its_pods_are_named(node: Path) -> None:
     """The node by docker, the pod by its containers."""
     resolver = Resolver(node)

@@ -44,10 +44,11 @@ class Nested:
         inside = cgroup_path[len(outer) :]
         if paths.outer_container(inside) is not None:
             return None
+        # The runtime in there sees its own cgroup as the root, or the host's hierarchy as it is.
         for pid in self._first_processes(known.id):
             if self._lives_in(pid, outer) and not self._may_block(pid):
                 runtimes = default_runtimes(self._root / f"proc/{pid}/root")
-                answer = first_answer(runtimes, inside)
+                answer = first_answer(runtimes, inside) or first_answer(runtimes, cgroup_path)
                 return answer and replace(answer, resolved_by=f"{answer.resolved_by} inside")
         return None
 
