@@ -194,6 +194,7 @@ class Memtrace:
     def __init__(self) -> None:
         command = [sys.executable, "-m", "memtrace", "top", "--json", "1"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self.pid = self._process.pid
         self._line = b""
         self._arrived = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -95,11 +95,12 @@ def record(number: int, name: str, mode: int, mtime: float, content: bytes) -> b
 
 
 def walk(directory: Path) -> Iterator[Path]:
-    """Every file below a directory, without what is left out."""
+    """Every file below a directory, without what is left out; where that one is does not count."""
     for path, folders, names in os.walk(directory):
-        folders[:] = [name for name in folders if not LEFT_OUT.search(f"{path}/{name}")]
+        below = path.removeprefix(str(directory))
+        folders[:] = [name for name in folders if not LEFT_OUT.search(f"{below}/{name}")]
         for name in names:
-            if not LEFT_OUT.search(f"{path}/{name}") and (Path(path) / name).is_file():
+            if not LEFT_OUT.search(f"{below}/{name}") and (Path(path) / name).is_file():
                 yield Path(path) / name
 
 

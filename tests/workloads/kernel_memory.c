@@ -57,8 +57,14 @@ static void percpu(long count)
 		.key = (unsigned long)&count,
 	};
 
-	for (; count > 0; count--)
-		need(syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &element, sizeof(element)), "bpf element");
+	while (count > 0) {
+		if (syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &element, sizeof(element)) == 0)
+			count--;
+		else if (errno == ENOMEM)
+			usleep(1000); /* the allocator refills its stock in the background */
+		else
+			die("bpf element");
+	}
 }
 
 static void fill_connection(void)

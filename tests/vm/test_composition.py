@@ -1,0 +1,65 @@
+"""Every figure of memory, and stalls, on other kernels with cgroup v2: swap and huge pages too."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kernel.harness.workloads import Workloads
+from tests.vm.harness import run_guest
+from tests.vm.kernels import GuestKernel
+
+SCRIPT = Path(__file__).parent / "composition.py"
+SHARED = Path(__file__).parent / "core_workloads.py"
+DISK_MEGABYTES = 384
+SECONDS = 240
+
+GUESTS: dict[GuestKernel, dict[str, Any]] = {}
+
+
+@pytest.fixture
+def checks(guest_kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """One boot per kernel: every check with what was expected and what memtrace said."""
+    if guest_kernel not in GUESTS:
+        workloads = Workloads(tmp_path_factory.mktemp("workloads"))
+        pyroute2 = importlib.util.find_spec("pyroute2")
+        assert pyroute2 is not None
+        assert pyroute2.origin is not None
+        files = {
+            "/guest/core_workloads.py": SHARED.read_bytes(),
+            "/bin/kernel_memory": workloads["kernel_memory"],
+            "/packages/pyroute2": Path(pyroute2.origin).parent,
+        }
+        result = run_guest(
+            guest_kernel, SCRIPT, files, disk_megabytes=DISK_MEGABYTES, timeout=SECONDS
+        )
+        print(result.console)
+        GUESTS[guest_kernel] = result.json
+    return GUESTS[guest_kernel]
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "threads",
+        "tables",
+        "percpu",
+        "sockets",
+        "swap",
+        "huge",
+        "huge-charged",
+        "stalls",
+        "memtrace",
+    ],
+)
+def test_memory_is_what_the_kernel_and_the_workload_say(
+    checks: dict[str, Any], subject: str
+) -> None:
+    """Each figure equals the kernel's own, and what is left unexplained is stock."""
+    mine = {name: check for name, check in checks.items() if name.split(":")[0] == subject}
+    assert mine
+    wrong = {name: check for name, check in mine.items() if check["got"] != check["expected"]}
+    assert not wrong
