@@ -143,8 +143,8 @@ class FileRow(NamedTuple):
 class ProcessRow:
     """One process' additions to one cgroup, over all its files, and facts about the process.
 
-    The facts are of the whole process, wherever its pages are charged, as last seen while
-    it ran; `stall_seconds` is how long its threads waited for memory. None: never seen.
+    The facts are of the whole process, wherever its pages are charged, at its end or as last
+    seen; `stall_seconds` is how long its threads waited for memory. None: not told.
     """
 
     tgid: int

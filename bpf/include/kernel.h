@@ -131,6 +131,24 @@ MT_INLINE __u32 task_start(struct task_struct *task)
 	return (__u32)(KREAD(leader, start_boottime) >> 20);
 }
 
+/* Whether tasks count what they read from and write to disk (CONFIG_TASK_IO_ACCOUNTING). */
+#ifdef MEMTRACE_BCC
+#ifdef CONFIG_TASK_IO_ACCOUNTING
+#define MT_COUNTS_IO true
+#else
+#define MT_COUNTS_IO false
+#endif
+#else
+#define MT_COUNTS_IO bpf_core_field_exists(((struct task_io_accounting *)0)->read_bytes)
+#endif
+
+/* From a thread's link in its group's list back to the thread. */
+#ifdef MEMTRACE_BCC
+#define MT_THREAD_OFFSET __builtin_offsetof(struct task_struct, thread_node)
+#else
+#define MT_THREAD_OFFSET bpf_core_field_offset(((struct task_struct *)0)->thread_node)
+#endif
+
 /* The open file behind a descriptor of current, or NULL. */
 MT_INLINE struct file *current_file(struct task_struct *task, __u64 fd)
 {

@@ -141,10 +141,19 @@ struct thread_info {
 	__u32 status;
 };
 
+/* Without members where the kernel was built without CONFIG_TASK_IO_ACCOUNTING. */
+struct task_io_accounting {
+	__u64 read_bytes;
+	__u64 write_bytes;
+};
+
 struct signal_struct {
 	struct {
 		int counter;
 	} live;
+	struct list_head thread_head;
+	unsigned long maxrss;
+	struct task_io_accounting ioac;
 };
 
 enum cgroup_subsys_id {
@@ -165,6 +174,8 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
+	struct list_head thread_node;
+	struct task_io_accounting ioac;
 	char comm[16];
 };
 

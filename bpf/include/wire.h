@@ -103,6 +103,8 @@ enum mt_event_type {
 	MT_EVENT_CGROUP_RELEASE,
 };
 
+#define MT_UNTOLD (~0ULL)
+
 #define MT_PATH_TRUNCATED 1 /* deeper or longer than what was read */
 #define MT_PATH_NONE 2	    /* the inode has no dentry: block device, evicted name */
 #define MT_PATH_PSEUDO 4    /* a name without a place: memfd, SysV shared memory */
@@ -129,6 +131,17 @@ struct mt_task_event {
 	__u32 start;
 	__u32 pad;
 	char comm[MT_COMM_BYTES];
+};
+
+/* What getrusage and /proc/PID/io would have said at the end; bytes, MT_UNTOLD: not known. */
+struct mt_exit_event {
+	__u32 type;
+	__u32 tgid;
+	__u32 start;
+	__u32 pad;
+	__u64 peak_pages;
+	__u64 read_bytes;
+	__u64 write_bytes;
 };
 
 /* path: from the root of the memory hierarchy, NUL-terminated, cut at MT_PATH_BYTES. */

@@ -19,6 +19,8 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 WRITTEN, READ, TOUCHED = 1009, 503, 16411
 DIRTIED_BESIDES = 16
 """Pages of file-system metadata that writing a file makes dirty."""
+SEEN = 6.0
+"""Seconds of quiet after which what a living process did last has been read."""
 LAG = 3 * max(32, 2 * (os.cpu_count() or 1)) * (os.cpu_count() or 1) * PAGE
 """Each CPU counts resident pages of three kinds on its own before it tells the whole."""
 
@@ -31,7 +33,7 @@ def proc_io(pid: int) -> dict[str, int]:
 
 def row_of(memtrace: Memtrace, cgroup: Cgroup, pid: int) -> dict[str, Any]:
     """The row of a process, in the first snapshot after it has been quiet."""
-    rows = memtrace.settle().row(cgroup.path)["processes"]
+    rows = memtrace.settle(SEEN).row(cgroup.path)["processes"]
     row: dict[str, Any] = next(row for row in rows if row["pid"] == pid)
     return row
 
@@ -61,6 +63,40 @@ def test_peak_and_disk_io_are_what_the_process_did(
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     assert abs(row["peak_rss_bytes"] - usage.ru_maxrss * 1024) <= LAG
+
+
+@pytest.mark.parametrize("seen_before", [True, False])
+def test_an_ended_process_has_its_final_figures(
+    memtrace: Memtrace, workloads: Workloads, cgroup: Cgroup, disk: Path, seen_before: bool
+) -> None:
+    """Also one that lived between two looks; the peak is getrusage's, to the page."""
+    counts = [str(count) for count in (WRITTEN, READ, TOUCHED)]
+    child = cgroup.hold(workloads["needs"], disk / f"ended-{seen_before}", *counts)
+    if seen_before:
+        memtrace.settle(SEEN)
+    io = proc_io(child.pid)
+    assert child.stdin is not None
+    child.stdin.close()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    row = row_of(memtrace, cgroup, child.pid)
+    assert row["peak_rss_bytes"] == usage.ru_maxrss * 1024
+    assert row["disk_write_bytes"] == io["write_bytes"]
+    assert row["disk_read_bytes"] == io["read_bytes"]
+
+
+def test_threads_that_end_together_are_all_counted(
+    memtrace: Memtrace, workloads: Workloads, cgroup: Cgroup, disk: Path
+) -> None:
+    """Each has an account of its own, which is added to the others' when it is gone."""
+    threads = 101
+    child = cgroup.hold(workloads["crowd"], disk / "crowd", str(threads))
+    io = proc_io(child.pid)
+    assert io["write_bytes"] >= threads * PAGE
+    assert child.stdin is not None
+    child.stdin.close()
+    child.wait()
+    assert row_of(memtrace, cgroup, child.pid)["disk_write_bytes"] == io["write_bytes"]
 
 
 def test_stalls_are_told_or_the_reason_is(

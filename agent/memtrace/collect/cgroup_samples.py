@@ -65,6 +65,7 @@ class CgroupSamples:
 
     def _read_memory(self, node: Node) -> Memory | None:
         if node.state != RUNNING:
+            self._reader.forget(node.id)
             return None
         active = node.path == "/" or time.monotonic() < node.active_until
         return self._reader.read(node.id, node.path, active)

@@ -15,7 +15,7 @@ from memtrace.collect.baseline import Baseline, Progress
 from memtrace.collect.cgroup_samples import CgroupSamples
 from memtrace.collect.cgroups import CgroupTree, Node
 from memtrace.collect.container_paths import ContainerPaths
-from memtrace.collect.events import CgroupChanged, PathSeen, TaskNamed, decode
+from memtrace.collect.events import CgroupChanged, PathSeen, TaskExited, TaskNamed, decode
 from memtrace.collect.ledger import FILE_SHMEM
 from memtrace.collect.namer import Namer
 from memtrace.collect.names import Names
@@ -209,6 +209,8 @@ class Collector:
         elif isinstance(event, TaskNamed):
             if self._names.learn_process(event.process, event.comm):
                 self._renamed.add(event.process)
+        elif isinstance(event, TaskExited):
+            self._processes.end(event, self._page)
         elif isinstance(event, CgroupChanged):
             self._on_cgroup(event)
 

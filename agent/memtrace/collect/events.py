@@ -54,9 +54,16 @@ class TaskNamed:
 
 @dataclass(frozen=True, slots=True)
 class TaskExited:
-    """The last thread of a process that is in the ledger ended."""
+    """The last thread of a process that is in the ledger ended, having needed and moved this.
+
+    `peak_pages` over all programs it ran (getrusage), disk I/O with its reaped children
+    (/proc/PID/io); None: the kernel does not count it.
+    """
 
     process: bytes
+    peak_pages: int | None
+    read_bytes: int | None
+    write_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +90,19 @@ def decode(record: memoryview) -> Event | None:
     if kind == wire.EVENT_TASK and len(data) >= wire.TASK_EVENT.size:
         _, process, comm = wire.TASK_EVENT.unpack_from(data)
         return TaskNamed(process, comm.partition(b"\0")[0])
-    if kind == wire.EVENT_EXIT and len(data) >= wire.TASK_EVENT.size:
-        return TaskExited(wire.TASK_EVENT.unpack_from(data)[1])
+    if kind == wire.EVENT_EXIT and len(data) >= wire.EXIT_EVENT.size:
+        _, process, peak, read, written = wire.EXIT_EVENT.unpack_from(data)
+        return TaskExited(process, peak or None, _told(read), _told(written))
     if kind in _CGROUP_EVENTS and len(data) >= wire.CGROUP_EVENT.size:
         return _cgroup(data)
     return None
 
 
 _CGROUP_EVENTS = (wire.EVENT_MKDIR, wire.EVENT_RMDIR, wire.EVENT_RELEASE)
+
+
+def _told(amount: int) -> int | None:
+    return None if amount == wire.UNTOLD else amount
 
 
 def _path(data: bytes) -> PathSeen:

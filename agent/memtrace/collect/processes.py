@@ -1,25 +1,31 @@
 """Peak memory, disk I/O and stalls of the processes that will be shown, read within a budget.
 
-Reads a process when its row grew, and every ten seconds while it lives. Knows neither
-/proc nor netlink (host/processes.py, host/taskstats.py) and keeps the last figures of a
-process that has ended.
+Reads a process when its row grew, and now and then while it lives; what it needed at its end
+comes with an event, or is what was read last. Knows neither /proc nor netlink
+(host/processes.py, host/taskstats.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from memtrace.collect.events import TaskExited
 from memtrace.host.processes import ProcessFacts, read_facts
 from memtrace.host.taskstats import open_stalls
+from memtrace.kernel import wire
 from memtrace.samples import Ledger, ProcessRow
 
 SHOWN = 20
 """Of each cgroup's rows: as many as a view lists."""
 MAX_READS = 64
 """Processes read for one sample; each costs 0.1 ms. The others have their turn later."""
-REFRESH_SECONDS = 10.0
-MAX_KNOWN = 8192
+LEAST_PAUSE, MOST_PAUSE = 2.0, 64.0
+"""Seconds until a process is read again: twice as long each time nothing had changed."""
+MAX_KNOWN = 4096
+MAX_ENDED = 1024
+"""Final figures kept for processes that no row shows yet."""
 FORGET = 0.25  # share of the oldest entries given up when there are too many
 
 Key = tuple[int, int]  # tgid, start
@@ -28,13 +34,20 @@ Key = tuple[int, int]  # tgid, start
 class _Known:
     """One process: what was read of it last and when, and how much it had added by then."""
 
-    __slots__ = ("added", "at", "ended", "facts")
+    __slots__ = ("added", "at", "cgroups", "ended", "facts", "pause")
 
-    def __init__(self) -> None:
-        self.facts = ProcessFacts()
+    def __init__(self, facts: ProcessFacts, ended: bool) -> None:
+        self.facts = facts
         self.at = float("-inf")
+        self.pause = LEAST_PAUSE
         self.added = -1
-        self.ended = False
+        self.ended = ended
+        self.cgroups: tuple[int, ...] = ()  # which show it
+
+    @property
+    def due(self) -> float:
+        """When to read it again."""
+        return float("inf") if self.ended else self.at + self.pause
 
 
 class ShownProcesses:
@@ -44,6 +57,7 @@ class ShownProcesses:
         self._root = root
         self._stalls, self.feature = open_stalls(root)
         self._known: dict[Key, _Known] = {}
+        self._ended: dict[Key, ProcessFacts] = {}
         self._filled: dict[int, tuple[Ledger, float]] = {}  # by cgroup: made, and due again
         self._late: dict[Key, None] = {}
         self._now = 0.0
@@ -62,11 +76,28 @@ class ShownProcesses:
         filled, due = self._filled.get(cgroup, (None, 0.0))
         if ledger is filled and self._now < due:
             return ledger
-        shown = [self._row(row) for row in ledger.processes[:SHOWN]]
+        known = [self._look(row, cgroup) for row in ledger.processes[:SHOWN]]
+        shown = [_told(row, one.facts) for row, one in zip(ledger.processes, known, strict=False)]
         if any(new is not old for new, old in zip(shown, ledger.processes, strict=False)):
             ledger = replace(ledger, processes=(*shown, *ledger.processes[SHOWN:]))
-        self._filled[cgroup] = ledger, self._now + (REFRESH_SECONDS if self._budget else 0)
+        self._filled[cgroup] = ledger, min((one.due for one in known), default=float("inf"))
         return ledger
+
+    def end(self, event: TaskExited, page: int) -> None:
+        """A process ended with these figures; `page` is the bytes of a page."""
+        tgid, start = wire.PROCESS.unpack(event.process)
+        peak = None if event.peak_pages is None else event.peak_pages * page
+        facts = ProcessFacts(peak, event.read_bytes, event.write_bytes)
+        known = self._known.get((tgid, start))
+        if known is None:
+            _make_room(self._ended, MAX_ENDED)
+            self._ended[tgid, start] = facts
+            return
+        known.facts = facts._replace(stall_seconds=known.facts.stall_seconds)
+        known.ended = True
+        for cgroup in known.cgroups:
+            if cgroup in self._filled:
+                self._filled[cgroup] = self._filled[cgroup][0], 0.0
 
     def forget(self, cgroup: int) -> None:
         """The cgroup is gone for good."""
@@ -77,22 +108,20 @@ class ShownProcesses:
         if self._stalls is not None:
             self._stalls.close()
 
-    def _row(self, row: ProcessRow) -> ProcessRow:
+    def _look(self, row: ProcessRow, cgroup: int) -> _Known:
+        """What is known of a row's process, read anew if it is time."""
         key = row.tgid, row.start
         known = self._known.get(key)
         if known is None:
-            known = self._add(key)
-        if not known.ended and (
-            known.added < row.added_bytes or self._now - known.at >= REFRESH_SECONDS
-        ):
+            _make_room(self._known, MAX_KNOWN)
+            final = self._ended.pop(key, None)
+            known = self._known[key] = _Known(final or _facts(row), final is not None)
+        if cgroup not in known.cgroups:
+            known.cgroups += (cgroup,)
+        if known.added < row.added_bytes or self._now >= known.due:
             known.added = max(known.added, row.added_bytes)
             self._read(key, known)
-        told = ProcessFacts(
-            row.peak_rss_bytes, row.disk_read_bytes, row.disk_write_bytes, row.stall_seconds
-        )
-        if told == known.facts:
-            return row
-        return ProcessRow(row.tgid, row.start, row.comm, row.added_bytes, *known.facts)
+        return known
 
     def _read(self, key: Key, known: _Known) -> None:
         """Read a process once per sample and within the budget, or put it in the queue."""
@@ -106,15 +135,28 @@ class ShownProcesses:
         facts = read_facts(self._root, *key, self._stalls)
         if facts is None:
             known.ended = True
-        elif facts.peak_rss_bytes is None:  # it is ending: its memory went before its counters
-            known.facts = facts._replace(peak_rss_bytes=known.facts.peak_rss_bytes)
-        else:
-            known.facts = facts
+            return
+        if facts.peak_rss_bytes is None:  # it is ending: its memory went before its counters
+            facts = facts._replace(peak_rss_bytes=known.facts.peak_rss_bytes)
+        known.pause = LEAST_PAUSE if facts != known.facts else min(2 * known.pause, MOST_PAUSE)
+        known.facts = facts
 
-    def _add(self, key: Key) -> _Known:
-        if len(self._known) >= MAX_KNOWN:
-            for old in [*self._known][: int(MAX_KNOWN * FORGET)]:
-                del self._known[old]
-                self._late.pop(old, None)
-        known = self._known[key] = _Known()
-        return known
+
+def _facts(row: ProcessRow) -> ProcessFacts:
+    return ProcessFacts(
+        row.peak_rss_bytes, row.disk_read_bytes, row.disk_write_bytes, row.stall_seconds
+    )
+
+
+def _told(row: ProcessRow, facts: ProcessFacts) -> ProcessRow:
+    """The row with these facts; itself when it has them."""
+    if facts == _facts(row):
+        return row
+    return ProcessRow(row.tgid, row.start, row.comm, row.added_bytes, *facts)
+
+
+def _make_room(table: dict[Key, Any], bound: int) -> None:
+    """Give up the oldest entries of a full table."""
+    if len(table) >= bound:
+        for old in [*table][: int(bound * FORGET)]:
+            del table[old]

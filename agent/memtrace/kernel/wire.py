@@ -41,7 +41,10 @@ EVENT_TYPE = Struct("<I")
 PATH_EVENT = Struct("<II16s5I4x")
 """type, flags, file, links, mode, magic, used bytes of the path that follows, superblock."""
 TASK_EVENT = Struct(f"<I8s4x{COMM_BYTES}s")
-"""type, process, comm. Exits too."""
+"""type, process, comm."""
+EXIT_EVENT = Struct("<I8s4x3Q")
+"""type, process, peak pages, bytes read from disk, bytes written."""
+UNTOLD = (1 << 64) - 1
 CGROUP_EVENT = Struct("<IIQQ")
 """type, used bytes of the path that follows, id, parent's id."""
 

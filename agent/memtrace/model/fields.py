@@ -71,9 +71,9 @@ PAGE_CACHE: tuple[Field, ...] = (
     _counter("refaulted_bytes", "REFAULT", "read again soon after it was dropped"),
 )
 
-# Of a whole process, named as in samples.ProcessRow; as last seen while it ran.
+# Of a whole process, named as in samples.ProcessRow; at its end or as last seen.
 PROCESS: tuple[Field, ...] = (
-    _gauge("peak_rss_bytes", "PEAK", "most memory it had resident since it became this program"),
+    _gauge("peak_rss_bytes", "PEAK", "most memory it had resident at once"),
     _counter("disk_read_bytes", "DISK RD", "read from disk, not from the cache"),
     _counter("disk_write_bytes", "DISK WR", "written to disk, or dirtied to be"),
     Field("stall_seconds", "seconds", "counter", "its threads waited for memory", "STALLS"),

@@ -42,9 +42,14 @@ def path_event(
     return head + path
 
 
-def task_event(by: bytes, comm: bytes, kind: int = TASK) -> bytes:
-    """A process' name, or (kind EXIT) its end."""
-    return struct.pack("<I8sI16s", kind, by, 0, comm)
+def task_event(by: bytes, comm: bytes) -> bytes:
+    """A process' name."""
+    return struct.pack("<I8sI16s", TASK, by, 0, comm)
+
+
+def exit_event(by: bytes, peak_pages: int, read: int, written: int) -> bytes:
+    """A process' end; amounts of (1 << 64) - 1 are not known."""
+    return struct.pack("<I8sI3Q", EXIT, by, 0, peak_pages, read, written)
 
 
 def cgroup_event(change: int, cgroup: int, parent: int, path: str) -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from memtrace.collect.events import CgroupChanged, PathSeen, TaskExited, TaskNamed, decode
 from tests.unit.collect import records
-from tests.unit.collect.records import EXIT, MKDIR, NONE, PSEUDO, RELEASE, RMDIR, TRUNCATED
+from tests.unit.collect.records import MKDIR, NONE, PSEUDO, RELEASE, RMDIR, TRUNCATED
 
 FILE = records.file(4711)
 BY = records.process(1234, 99)
@@ -74,9 +74,11 @@ def test_a_name_of_sixteen_bytes_has_no_nul() -> None:
     assert event(records.task_event(BY, b"x" * 16)) == TaskNamed(BY, b"x" * 16)
 
 
-def test_an_exit_names_the_process() -> None:
-    """The end of a process carries no comm."""
-    assert event(records.task_event(BY, b"", EXIT)) == TaskExited(BY)
+def test_an_exit_tells_what_the_process_needed() -> None:
+    """A kernel thread has no peak; a kernel may not count disk I/O."""
+    assert event(records.exit_event(BY, 7, 0, 4096)) == TaskExited(BY, 7, 0, 4096)
+    untold = (1 << 64) - 1
+    assert event(records.exit_event(BY, 0, untold, untold)) == TaskExited(BY, None, None, None)
 
 
 @pytest.mark.parametrize("change", [MKDIR, RMDIR, RELEASE])
@@ -99,7 +101,7 @@ def test_short_and_unknown_records_are_nothing(record: bytes) -> None:
     assert event(record) is None
 
 
-@pytest.mark.parametrize(("kind", "size"), [(1, 48), (2, 32), (3, 32), (4, 24), (5, 24), (6, 24)])
+@pytest.mark.parametrize(("kind", "size"), [(1, 48), (2, 32), (3, 40), (4, 24), (5, 24), (6, 24)])
 def test_a_record_cut_inside_its_fixed_part_is_nothing(kind: int, size: int) -> None:
     """One byte less than the fixed part, counted from wire.h, is too short."""
     whole = struct.pack("<I", kind) + bytes(size - 4)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
 
 from memtrace.collect import processes
-from memtrace.collect.processes import MAX_READS, REFRESH_SECONDS, SHOWN, ShownProcesses
+from memtrace.collect.events import TaskExited
+from memtrace.collect.processes import LEAST_PAUSE, MAX_READS, MOST_PAUSE, SHOWN, ShownProcesses
 from memtrace.host.processes import ProcessFacts
 from memtrace.samples import Ledger, ProcessRow
 
@@ -60,7 +62,7 @@ def test_rows_are_filled_and_read_again_only_when_they_grow(
     shown.begin(1)
     assert shown.fill(5, first) is first
     proc.living[1, 7] = ProcessFacts(101, 1, 2, 0.5)
-    shown.begin(2)
+    shown.begin(1.5)
     grown = shown.fill(5, ledger(11, 5))
     assert grown.processes[0] == ProcessRow(1, 7, "p", 11, 101, 1, 2, 0.5)
     assert proc.reads == [1, 2, 1]
@@ -72,8 +74,20 @@ def test_a_living_process_is_looked_at_now_and_then(shown: ShownProcesses, proc:
     shown.begin(0)
     made = shown.fill(5, ledger(10))
     proc.living[1, 7] = ProcessFacts(900)
-    shown.begin(REFRESH_SECONDS)
+    shown.begin(LEAST_PAUSE)
     assert peaks(shown.fill(5, made)) == [900]
+
+
+def test_one_that_stands_still_is_looked_at_less_and_less(
+    shown: ShownProcesses, proc: Proc
+) -> None:
+    """Down to once a minute, until something changes."""
+    proc.living = {(1, 7): ProcessFacts(100)}
+    made = ledger(10)
+    for second in range(600):
+        shown.begin(second)
+        made = shown.fill(5, made)
+    assert len(proc.reads) < 10 + 600 / MOST_PAUSE
 
 
 def test_one_that_ended_keeps_its_last_figures_and_is_left_alone(
@@ -84,7 +98,7 @@ def test_one_that_ended_keeps_its_last_figures_and_is_left_alone(
     shown.begin(0)
     made = shown.fill(5, ledger(10))
     proc.living = {(1, 8): ProcessFacts(5)}
-    for now in (REFRESH_SECONDS, 2 * REFRESH_SECONDS):
+    for now in (LEAST_PAUSE, 2 * LEAST_PAUSE):
         shown.begin(now)
         made = shown.fill(5, made)
     assert peaks(made) == [100]
@@ -93,13 +107,28 @@ def test_one_that_ended_keeps_its_last_figures_and_is_left_alone(
     assert peaks(shown.fill(5, other)) == [100, 5]
 
 
+def test_an_end_tells_the_final_figures(shown: ShownProcesses, proc: Proc) -> None:
+    """Whether the process was looked at before or not; how long it stalled was seen last."""
+    proc.living = {(1, 7): ProcessFacts(100, 1, 1, 0.5)}
+    shown.begin(0)
+    made = shown.fill(5, ledger(10, 10))
+    for tgid in (1, 2):
+        shown.end(TaskExited(struct.pack("<II", tgid, 7), 3, 20, 30), page=4096)
+    shown.begin(1)
+    assert shown.fill(5, made).processes == (
+        ProcessRow(1, 7, "p", 10, 12288, 20, 30, 0.5),
+        ProcessRow(2, 7, "p", 10, 12288, 20, 30),
+    )
+    assert proc.reads == [1, 2]
+
+
 def test_a_peak_outlives_the_memory(shown: ShownProcesses, proc: Proc) -> None:
     """A zombie has no peak any more, but still its disk I/O."""
     proc.living = {(1, 7): ProcessFacts(100, 1, 1)}
     shown.begin(0)
     made = shown.fill(5, ledger(10))
     proc.living = {(1, 7): ProcessFacts(None, 2, 2)}
-    shown.begin(REFRESH_SECONDS)
+    shown.begin(LEAST_PAUSE)
     assert shown.fill(5, made).processes[0] == ProcessRow(1, 7, "p", 10, 100, 2, 2)
 
 

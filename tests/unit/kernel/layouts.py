@@ -27,6 +27,10 @@ MIRRORS: dict[str, tuple[Struct, tuple[tuple[str, ...], ...]]] = {
         (("type",), ("flags",), FILE, ("links", "mode", "magic", "bytes", "superblock")),
     ),
     "mt_task_event": (wire.TASK_EVENT, (("type",), PROCESS, ("comm",))),
+    "mt_exit_event": (
+        wire.EXIT_EVENT,
+        (("type",), PROCESS, ("peak_pages", "read_bytes", "write_bytes")),
+    ),
     "mt_cgroup_event": (wire.CGROUP_EVENT, (("type",), ("bytes",), ("id",), ("parent",))),
     "mt_baseline_key": (wire.BASELINE_KEY, (("cgroup",), FILE)),
     "mt_baseline_value": (wire.BASELINE_VALUE, (("pages",), ("visit",), ("shmem",))),

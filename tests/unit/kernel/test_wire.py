@@ -80,6 +80,7 @@ def test_sizes_are_what_the_records_are() -> None:
     assert wire.BASELINE_VALUE.size == 16
     assert wire.PATH_EVENT.size == 48
     assert wire.TASK_EVENT.size == 32
+    assert wire.EXIT_EVENT.size == 40
     assert wire.CGROUP_EVENT.size == 24
     assert wire.WALK.size == 64
 
