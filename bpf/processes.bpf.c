@@ -51,11 +51,17 @@ PROBE(sched_process_exit)
 	struct mt_task_id id = {.tgid = KREAD(task, tgid), .start = task_start(task)};
 	struct mt_exit_event event = {.type = MT_EVENT_EXIT, .tgid = id.tgid, .start = id.start};
 	struct signal_struct *signal = KREAD(task, signal);
+	__u64 peak = KREAD(signal, maxrss);
+	__u32 *peaked;
 
-	if (KREAD(signal, live.counter) != 0 || !MAP_GET(named_tasks, &id))
+	if (KREAD(signal, live.counter) != 0)
 		return 0;
+	peaked = MAP_GET(named_tasks, &id);
+	if (!peaked)
+		return 0;
+	/* Until exec a new process counts its parent's memory as its own (fork, vfork). */
+	event.peak_pages = peak > *peaked ? peak : MT_UNTOLD;
 	MAP_DELETE(named_tasks, &id);
-	event.peak_pages = KREAD(signal, maxrss);
 	event.read_bytes = event.write_bytes = MT_UNTOLD;
 	if (MT_COUNTS_IO)
 		sum_io(signal, &event);

@@ -25,6 +25,7 @@ struct mt_path_scratch {
 };
 
 MT_LRU(named_files, struct mt_file, __u32, 65536);
+/* The value: pages its memory peaked at before the program it runs now (its parent's, too). */
 MT_LRU(named_tasks, struct mt_task_id, __u32, 8192);
 /* By user, who may interrupt each other on a preemptible kernel: adds, deletes, the walk. */
 MT_PERCPU(path_scratch, struct mt_path_scratch, 3);
@@ -113,15 +114,18 @@ MT_INLINE void name_task(struct task_struct *task, __u32 tgid, __u32 start)
 {
 	struct mt_task_id id = {.tgid = tgid, .start = start};
 	struct mt_task_event event = {.type = MT_EVENT_TASK, .tgid = tgid, .start = start};
+	struct signal_struct *signal;
 	struct task_struct *leader;
-	__u32 one = 1;
+	__u32 peaked;
 
 	if (MAP_GET(named_tasks, &id))
 		return;
+	signal = KREAD(task, signal);
+	peaked = KREAD(signal, maxrss);
 	leader = KREAD(task, group_leader);
 	bpf_probe_read_kernel_str(event.comm, sizeof(event.comm), &leader->comm);
 	if (send_event(&event, sizeof(event), MT_LOST_NAMES))
-		MAP_SET(named_tasks, &id, &one);
+		MAP_SET(named_tasks, &id, &peaked);
 }
 
 #endif

@@ -133,7 +133,7 @@ struct mt_task_event {
 	char comm[MT_COMM_BYTES];
 };
 
-/* What getrusage and /proc/PID/io would have said at the end; bytes, MT_UNTOLD: not known. */
+/* The peak of its last program, and what /proc/PID/io would have said; MT_UNTOLD: not known. */
 struct mt_exit_event {
 	__u32 type;
 	__u32 tgid;

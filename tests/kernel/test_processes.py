@@ -16,7 +16,7 @@ from tests.kernel.harness.workloads import Workloads
 pytestmark = pytest.mark.kernel
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-WRITTEN, READ, TOUCHED = 1009, 503, 16411
+WRITTEN, READ, TOUCHED = 1009, 503, 60013
 DIRTIED_BESIDES = 16
 """Pages of file-system metadata that writing a file makes dirty."""
 SEEN = 6.0
@@ -83,6 +83,20 @@ def test_an_ended_process_has_its_final_figures(
     assert row["peak_rss_bytes"] == usage.ru_maxrss * 1024
     assert row["disk_write_bytes"] == io["write_bytes"]
     assert row["disk_read_bytes"] == io["read_bytes"]
+
+
+def test_a_final_peak_is_never_that_of_a_parent(
+    memtrace: Memtrace, workloads: Workloads, cgroup: Cgroup, disk: Path
+) -> None:
+    """Until exec a process counts its parent's memory, and getrusage never forgets it."""
+    large = bytearray(64 << 20)
+    child = cgroup.hold(workloads["needs"], disk / "small", "7", "1", "1")
+    del large
+    assert child.stdin is not None
+    child.stdin.close()
+    child.wait()
+    peak = row_of(memtrace, cgroup, child.pid)["peak_rss_bytes"]
+    assert peak is None or peak < 32 << 20
 
 
 def test_threads_that_end_together_are_all_counted(

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 GUEST = Path(__file__).parent / "guest"
 
 DIRECTORIES = ("dev", "proc", "sys", "tmp", "run", "root", "etc", "ram", "disk", "guest")
-LIBRARIES = ("libbpf.so.1",)
+LIBRARIES = ("libbpf.so.1", "libgcc_s.so.1")  # the second: what ends a thread
 PACKAGES: tuple[str, ...] = ()  # of the virtual environment: what the agent imports
 
 # Parts of the standard library that no agent needs, and that are large or bring libraries.

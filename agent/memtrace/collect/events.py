@@ -56,8 +56,9 @@ class TaskNamed:
 class TaskExited:
     """The last thread of a process that is in the ledger ended, having needed and moved this.
 
-    `peak_pages` over all programs it ran (getrusage), disk I/O with its reaped children
-    (/proc/PID/io); None: the kernel does not count it.
+    `peak_pages` of the program it ran last: None for a kernel thread, and where the kernel
+    only knows a higher peak from before exec. Disk I/O is as in /proc/PID/io, with its reaped
+    children; None: the kernel does not count it.
     """
 
     process: bytes
@@ -92,7 +93,7 @@ def decode(record: memoryview) -> Event | None:
         return TaskNamed(process, comm.partition(b"\0")[0])
     if kind == wire.EVENT_EXIT and len(data) >= wire.EXIT_EVENT.size:
         _, process, peak, read, written = wire.EXIT_EVENT.unpack_from(data)
-        return TaskExited(process, peak or None, _told(read), _told(written))
+        return TaskExited(process, _told(peak) or None, _told(read), _told(written))
     if kind in _CGROUP_EVENTS and len(data) >= wire.CGROUP_EVENT.size:
         return _cgroup(data)
     return None

@@ -93,6 +93,8 @@ class ShownProcesses:
             _make_room(self._ended, MAX_ENDED)
             self._ended[tgid, start] = facts
             return
+        if peak is None:
+            facts = facts._replace(peak_rss_bytes=known.facts.peak_rss_bytes)
         known.facts = facts._replace(stall_seconds=known.facts.stall_seconds)
         known.ended = True
         for cgroup in known.cgroups:

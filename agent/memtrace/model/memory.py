@@ -38,10 +38,12 @@ def effective_swap_limits(tree: Tree, cgroups: Mapping[int, CgroupSample]) -> di
     """Return for each cgroup the smallest swap limit on its way up; None where there is none."""
     limits: dict[int, int | None] = {}
     for key in tree.top_down:
+        limit = limits.get(tree.parent.get(key, -1))
         memory = cgroups[key].memory
         own = memory.swap_limit_bytes if memory is not None else None
-        above = limits.get(tree.parent.get(key, -1))
-        limits[key] = min((limit for limit in (own, above) if limit is not None), default=None)
+        if own is not None and (limit is None or own < limit):
+            limit = own
+        limits[key] = limit
     return limits
 
 

@@ -79,6 +79,7 @@ def test_an_exit_tells_what_the_process_needed() -> None:
     assert event(records.exit_event(BY, 7, 0, 4096)) == TaskExited(BY, 7, 0, 4096)
     untold = (1 << 64) - 1
     assert event(records.exit_event(BY, 0, untold, untold)) == TaskExited(BY, None, None, None)
+    assert event(records.exit_event(BY, untold, 1, 2)) == TaskExited(BY, None, 1, 2)
 
 
 @pytest.mark.parametrize("change", [MKDIR, RMDIR, RELEASE])

@@ -93,8 +93,10 @@ def test_effective_swap_limit_is_the_smallest_on_the_way_up() -> None:
         cgroup(3, 2, "/a/b", memory=Memory(swap_limit_bytes=500)),
         cgroup(4, 2, "/a/c", memory=Memory(swap_limit_bytes=0)),
         cgroup(5, 1, "/d", memory=None),
+        cgroup(6, 4, "/a/c/e", memory=Memory(swap_limit_bytes=500)),
     )
-    assert effective_swap_limits(grow(found), found) == {1: None, 2: 300, 3: 300, 4: 0, 5: None}
+    expected = {1: None, 2: 300, 3: 300, 4: 0, 5: None, 6: 0}
+    assert effective_swap_limits(grow(found), found) == expected
 
 
 def test_kernel_memory_comes_from_its_parts_on_older_kernels() -> None:
