@@ -68,7 +68,7 @@ check-vm: test-setup ## tests on other kernels, in QEMU (root)
 check-e2e: test-setup ## tests with real containers (root)
 	@$(PYTEST) tests/e2e $(ARGS) || $(call once_more,tests/e2e)
 
-bench: build ## measure overhead, cost and start-up (root)
+bench: test-setup ## measure overhead, cost and start-up (root)
 	@for script in bench/bench_*.py; do \
 	    [ -e "$$script" ] || { $(SAY) "there is no bench/bench_*.py yet" >&2; exit 1; }; \
 	    $(BIN)/python "$$script" $(ARGS) || exit; \

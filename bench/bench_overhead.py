@@ -34,7 +34,15 @@ ONE_LINER = (
     " { @[comm, args->i_ino] = count(); }"
 )
 TRACEFS = Path("/sys/kernel/tracing")
-CASES = ("4 KiB writes", "unlink of them", "1 MiB writes", "cold random reads")
+CASES = (
+    "4 KiB writes",
+    "unlink of them",
+    "1 MiB writes",
+    "8 writers at once",
+    "cold random reads",
+    "cold metadata walk",
+)
+WALKED_FILES, WALKED_DIRECTORIES = 50_000, 50
 MODES = ("off", "memtrace", "bpftrace")
 
 BAR_WRITES = 8.0
@@ -94,9 +102,10 @@ def _tracer(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 TRACERS = {"off": nothing, "memtrace": memtrace, "bpftrace": bpftrace}
 
 
-def timed(program: Path, *arguments: object) -> list[float]:
-    """Run the workload pinned and return its figures in milliseconds."""
-    command = ["taskset", "-c", str(WORKLOAD_CPU), program, *map(str, arguments)]
+def timed(program: Path, *arguments: object, pinned: bool = True) -> list[float]:
+    """Run the workload, on one CPU or on all, and return its figures in milliseconds."""
+    cpus = ["taskset", "-c", str(WORKLOAD_CPU)] if pinned else []
+    command = [*cpus, program, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [int(figure) / 1e6 for figure in done.stdout.split()]
 
@@ -106,10 +115,43 @@ def measure(program: Path, directory: Path) -> dict[str, list[float]]:
     out = directory / "out"
     small = [timed(program, "write", out, BYTES, 4096) for _ in range(REPEATS)]
     large = [timed(program, "write", out, BYTES, 1 << 20) for _ in range(REPEATS)]
+    crowd = [timed(program, "crowd", out, BYTES, 4096, pinned=False) for _ in range(REPEATS)]
     cold = [timed(program, "random", directory / "cold") for _ in range(COLD_REPEATS)]
+    walks = [walk(program, directory) for _ in range(COLD_REPEATS)]
     columns = ([each[0] for each in small], [each[1] for each in small])
-    rest = ([each[0] for each in large], [each[0] for each in cold])
+    rest = [[each[0] for each in runs] for runs in (large, crowd, cold, walks)]
     return dict(zip(CASES, (*columns, *rest), strict=True))
+
+
+def walk(program: Path, directory: Path) -> list[float]:
+    """Look at every file of a file system that was mounted just now."""
+    with mounted(directory) as place:
+        return timed(program, "walk", place)
+
+
+@contextmanager
+def mounted(directory: Path) -> Iterator[Path]:
+    """Mount the file system of many files."""
+    place = directory / "mounted"
+    place.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-o", "loop", directory / "image", place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def make_image(directory: Path) -> None:
+    """Make a file system of many empty files."""
+    image = directory / "image"
+    with image.open("wb") as file:
+        file.truncate(256 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-N", str(2 * WALKED_FILES), image], check=True)
+    with mounted(directory) as place:
+        for number in range(WALKED_FILES):
+            below = place / str(number % WALKED_DIRECTORIES)
+            below.mkdir(exist_ok=True)
+            (below / str(number)).touch()
 
 
 def run(rounds: int) -> Samples:
@@ -117,6 +159,7 @@ def run(rounds: int) -> Samples:
     samples: Samples = defaultdict(list)
     with compiled() as (program, directory):
         (directory / "cold").write_bytes(b"m" * BYTES)
+        make_image(directory)
         measure(program, directory)
         for number in range(rounds):
             order = MODES[number % len(MODES) :] + MODES[: number % len(MODES)]

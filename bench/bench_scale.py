@@ -11,11 +11,12 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from common import (
+    IS_V1,
     PROGRAM,
     Cgroup,
     bar,
@@ -108,6 +109,14 @@ def crowded(program: Path, directory: Path, place: Place) -> Iterator[Churn]:
             yield churn
         finally:
             churn.close()
+            release(top)
+
+
+def release(cgroup: Cgroup) -> None:
+    """Have the kernel give up what is charged to a cgroup, or it outlives its directory."""
+    name, amount = ("memory.force_empty", "0") if IS_V1 else ("memory.reclaim", "16G")
+    with suppress(OSError):  # EAGAIN: not all of it could go
+        (cgroup.directory / name).write_text(amount)
 
 
 class Agent:

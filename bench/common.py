@@ -23,14 +23,15 @@ RESULTS = Path(__file__).with_name("results.json")
 sys.path.insert(0, str(ROOT))
 
 from tests.kernel.harness.bpf import BPFTOOL  # noqa: E402
+from tests.kernel.harness.cgroup import IS_V1, Cgroup  # noqa: E402
 from tests.kernel.harness.cgroup import ROOT as CGROUP_ROOT  # noqa: E402
-from tests.kernel.harness.cgroup import Cgroup  # noqa: E402
 from tests.kernel.harness.files import disk_directory  # noqa: E402
 from tests.kernel.harness.memtrace import PROGRAM  # noqa: E402
 
 __all__ = [
     "BPFTOOL",
     "CGROUP_ROOT",
+    "IS_V1",
     "PROGRAM",
     "Cgroup",
     "bar",

@@ -3,11 +3,15 @@
  * the clock runs around the I/O alone, so that start-up and set-up do not dilute it.
  *
  *   io write PATH BYTES BLOCK   write a new file, then unlink it: two numbers
+ *   io crowd PATH BYTES BLOCK   eight threads at once write a file each, then unlink it
  *   io random PATH              read a cold file 4 KiB at a time in random order
+ *   io walk PATH                look at every file below a directory, as find does
  *   io trickle PATH             write and unlink 256 KiB ten times a second until killed
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +22,7 @@
 
 #define PAGE 4096L
 #define TRICKLE (256 * 1024L)
+#define CROWD 8
 
 static long need(long result, const char *what)
 {
@@ -62,6 +67,56 @@ static void timed_write(const char *path, long bytes, long block)
 	close(fd);
 	need(unlink(path), "unlink");
 	printf("%ld %ld\n", written - start, cpu_ns() - written);
+}
+
+struct writer {
+	const char *path;
+	char *from;
+	long number, bytes, block;
+};
+
+static void *write_own(void *argument)
+{
+	struct writer *writer = argument;
+	char path[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s-%ld", writer->path, writer->number);
+	fd = need(open(path, O_WRONLY | O_CREAT | O_EXCL, 0644), path);
+	write_file(fd, writer->from, writer->bytes, writer->block);
+	close(fd);
+	need(unlink(path), "unlink");
+	return NULL;
+}
+
+static void timed_crowd(const char *path, long bytes, long block)
+{
+	char *from = buffer(block);
+	struct writer writers[CROWD];
+	pthread_t threads[CROWD];
+	long start = cpu_ns(), number;
+
+	for (number = 0; number < CROWD; number++) {
+		writers[number] = (struct writer){path, from, number, bytes / CROWD, block};
+		need(-pthread_create(&threads[number], NULL, write_own, &writers[number]), "thread");
+	}
+	for (number = 0; number < CROWD; number++)
+		need(-pthread_join(threads[number], NULL), "join");
+	printf("%ld\n", cpu_ns() - start);
+}
+
+static int seen(const char *path, const struct stat *st, int type, struct FTW *place)
+{
+	(void)path, (void)st, (void)type, (void)place;
+	return 0;
+}
+
+static void timed_walk(const char *path)
+{
+	long start = cpu_ns();
+
+	need(nftw(path, seen, 16, FTW_PHYS), "nftw");
+	printf("%ld\n", cpu_ns() - start);
 }
 
 static long *shuffled(long pages)
@@ -117,6 +172,10 @@ int main(int argc, char **argv)
 		timed_write(argv[2], atol(argv[3]), atol(argv[4]));
 	else if (argc == 3 && !strcmp(argv[1], "random"))
 		timed_random(argv[2]);
+	else if (argc == 5 && !strcmp(argv[1], "crowd"))
+		timed_crowd(argv[2], atol(argv[3]), atol(argv[4]));
+	else if (argc == 3 && !strcmp(argv[1], "walk"))
+		timed_walk(argv[2]);
 	else if (argc == 3 && !strcmp(argv[1], "trickle"))
 		trickle(argv[2]);
 	else
