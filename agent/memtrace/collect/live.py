@@ -6,14 +6,13 @@ import os
 import select
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from memtrace.collect.baseline import Progress
 from memtrace.collect.collector import Collector
 from memtrace.host.hierarchy import HostError, find_hierarchy
 from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
+from memtrace.kernel.closing import Closing
 from memtrace.kernel.errors import BpfError
 from memtrace.kernel.plan import QUESTIONS, Plan, make_plan
 from memtrace.kernel.session import OBJECTS, Session
@@ -40,7 +39,7 @@ class LiveError(Exception):
         self.exit_code = exit_code
 
 
-class Live:
+class Live(Closing):
     """A running collection. `sample` takes the baseline first when one is due."""
 
     def __init__(self, session: Session, collector: Collector, plan: Plan, baseline: bool) -> None:
@@ -110,17 +109,6 @@ class Live:
             os.close(self._wake_read)
             os.close(self._wake_write)
             self._wake_read = self._wake_write = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _take_baseline(self) -> None:
         feature = self._plan.features["baseline"]

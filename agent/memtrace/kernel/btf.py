@@ -10,9 +10,9 @@ import ctypes
 import errno
 import struct
 from collections.abc import Iterator
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
+from memtrace.kernel.closing import Closing
 from memtrace.kernel.errors import BpfError, check_pointer
 from memtrace.kernel.libbpf import libbpf
 
@@ -59,7 +59,7 @@ class Variable(NamedTuple):
     size: int
 
 
-class Btf:
+class Btf(Closing):
     """A parsed BTF blob. Close the ones made here; an object's own BTF ends with the object."""
 
     def __init__(self, handle: int, owned: bool = False) -> None:
@@ -151,17 +151,6 @@ class Btf:
         if self._owned and self._handle is not None:
             self._library.btf__free(self._handle)
         self._handle = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _opened(self) -> int:
         if self._handle is None:

@@ -9,17 +9,16 @@ import ctypes
 import errno
 from collections.abc import Iterator, Mapping
 from os import PathLike, fsencode
-from types import TracebackType
-from typing import Self
 
 from memtrace.kernel.btf import Btf
+from memtrace.kernel.closing import Closing
 from memtrace.kernel.errors import BpfError, check, check_pointer
 from memtrace.kernel.libbpf import OpenOpts, libbpf
 from memtrace.kernel.maps import Map
 from memtrace.kernel.programs import Link, Program, ProgramStats
 
 
-class BpfObject:
+class BpfObject(Closing):
     """One object file in the kernel. Every method raises BpfError with libbpf's own words.
 
     Before `load`: autoload, set_max_entries, reuse_map. After it: map, attach, run and
@@ -135,17 +134,6 @@ class BpfObject:
         if self._handle is not None:
             self._library.bpf_object__close(self._handle)
         self._handle = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _set_rodata(self, values: Mapping[str, bytes]) -> None:
         if not values:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ctypes
 import errno
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
 
+from memtrace.kernel.closing import Closing
 from memtrace.kernel.errors import check, check_pointer
 from memtrace.kernel.libbpf import SampleCallback, libbpf
 from memtrace.kernel.maps import Map
@@ -21,7 +20,7 @@ _view.restype = ctypes.py_object
 _view.argtypes = (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)
 
 
-class RingBuffer:
+class RingBuffer(Closing):
     """One reader over one or several BPF_MAP_TYPE_RINGBUF maps. Raises BpfError."""
 
     def __init__(self, *maps: Map) -> None:
@@ -60,17 +59,6 @@ class RingBuffer:
         if self._handle is not None:
             self._library.ring_buffer__free(self._handle)
         self._handle = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _opened(self, maps: Sequence[Map]) -> int:
         first, *others = maps

@@ -10,10 +10,10 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from memtrace.kernel import wire
+from memtrace.kernel.closing import Closing
 from memtrace.kernel.errors import BpfError
 from memtrace.kernel.objects import BpfObject
 from memtrace.kernel.plan import Plan
@@ -46,7 +46,7 @@ class Walked(NamedTuple):
     magic: int
 
 
-class Session:
+class Session(Closing):
     """Everything memtrace has in the kernel. `close` (or the process' end) removes it all.
 
     Every method raises BpfError with libbpf's own words.
@@ -180,17 +180,6 @@ class Session:
         if self._anchor >= 0:
             os.close(self._anchor)
             self._anchor = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _load(self, plan: Plan, memory_hierarchy: int) -> None:
         back, forward = map(_u32, plan.subvolumes)
