@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Unit = Literal["bytes", "seconds", "text"]
+Unit = Literal["bytes", "seconds", "number", "text"]
 Kind = Literal["gauge", "counter", "label"]
 
 
@@ -82,7 +82,7 @@ PROCESS: tuple[Field, ...] = (
 GROWTH = Field("usage_delta_bytes", "bytes", "gauge", "change of usage", "GROWTH", 6)
 LIMIT_SHARE = Field("limit_share", "text", "gauge", "usage as a share of the limit", "LIM%", 4)
 NAME = Field("name", "text", "label", "container, unit or cgroup", "CONTAINER", 16)
-CAUSE = Field("cause", "text", "label", "what put most into the cache", "TOP CAUSE", 26)
+CAUSE = Field("cause", "text", "label", "what put most into the cache", "TOP CAUSE", 20)
 
 
 def _named(name: str) -> Field:
@@ -100,3 +100,52 @@ PLAIN: tuple[Field, ...] = (
     GROWTH,
     CAUSE,
 )
+
+# What else the screen shows of a container.
+SINCE_START = _gauge("since_start_bytes", "SINCE", "change of usage since memtrace first saw it")
+TREND = Field("trend", "text", "gauge", "usage over the last 120 tables", "TREND", 8)
+ADDED_NOW = _gauge("added_delta_bytes", "ADDED", "put into the cache since the table before")
+VERDICT = Field("verdict", "text", "label", "what the figures mean", "VERDICT", 16)
+NAMESPACE = Field("namespace", "text", "label", "Kubernetes namespace", "NAMESPACE", 10)
+
+PATH = Field("path", "text", "label", "the file, as its container sees it if known", "FILE", 16)
+COMM = Field("comm", "text", "label", "the process' name", "PROCESS", 15)
+PID = Field("pid", "number", "label", "process id on the host", "PID", 7)
+KIND = Field("kind", "text", "label", "what was done", "BY", 14)
+REMARK = Field("remark", "text", "label", "what is special about it", "REMARK", 13)
+
+CHARGED_TO = Field("charged_to", "text", "label", "the cgroup that pays for it", "PAID BY", 20)
+
+# Rows of the lists inside a container, in the order of their columns.
+DRIVER_LIST: tuple[Field, ...] = (
+    _counter("added_bytes", "ADDED", "put into the cache since memtrace watches"),
+    _gauge("added_delta_bytes", "LATEST", "put into the cache since the table before"),
+    KIND,
+    COMM,
+    PID,
+    Field("syscall", "text", "label", "the system call", "CALL", 15),
+    PATH,
+)
+FILE_LIST: tuple[Field, ...] = (
+    _gauge("resident_bytes", "CACHED", "of this file, in the cache now"),
+    Field("baseline_bytes", "bytes", "gauge", "cached before memtrace watched", "BEFORE", 6),
+    _counter("added_bytes", "ADDED", "put into the cache since memtrace watches"),
+    _counter("removed_bytes", "REMOVED", "left the cache since memtrace watches"),
+    REMARK,
+    CHARGED_TO,
+    PATH,
+)
+PROCESS_LIST: tuple[Field, ...] = (
+    _counter("added_bytes", "ADDED", "put into the cache since memtrace watches"),
+    *PROCESS,
+    PID,
+    COMM,
+)
+TEXT = Field("text", "text", "label", "what is to be said", "", 20)
+WHAT = Field("what", "text", "label", "what the amount is of", "WHAT", 16)
+BYTES = _gauge("bytes", "NOW", "how much it is now")
+TOTAL = _counter("bytes", "TOTAL", "since memtrace watches")
+LATEST = _gauge("change_delta_bytes", "LATEST", "since the table before")
+CHANGE = _gauge("change_delta_bytes", "CHANGE", "change since the table before")
+SHARE = Field("share", "text", "gauge", "as a share of all", "SHARE", 6)
+MEANING = Field("meaning", "text", "label", "what it is", "MEANING", 16)

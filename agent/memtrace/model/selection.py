@@ -39,6 +39,18 @@ def select(containers: Sequence[Container], wanted: Selection) -> tuple[Containe
     return tuple(chosen)
 
 
+def matching(containers: Iterable[Container], text: str) -> tuple[Container, ...]:
+    """Return the containers with the text in a name, the image or the cgroup; any case."""
+    asked = text.strip().casefold()
+    return tuple(c for c in containers if any(asked in name for name in _all_names(c)))
+
+
+def _all_names(container: Container) -> Iterable[str]:
+    identity = container.source.identity
+    known = (identity.namespace, identity.pod, identity.image, *_names(container))
+    return (name.casefold() for name in known if name)
+
+
 def close_names(containers: Sequence[Container], wanted: Selection) -> list[str]:
     """Return names like the one that was not found, best first."""
     known: set[str] = set()

@@ -1,9 +1,13 @@
-"""A driver in words: "write by postgres -> /data/base/16384". Does not escape or cut."""
+"""Drivers, verdicts and advice in words, as "write by postgres -> /data/base/16384".
+
+Does not escape or cut.
+"""
 
 from __future__ import annotations
 
-from memtrace.model.shapes import Driver
-from memtrace.samples import DriverRow
+from memtrace.model.shapes import Advice, Driver, Evidence, Verdict
+from memtrace.model.units import size
+from memtrace.samples import DriverRow, FileRow
 
 VERBS: dict[str, str] = {
     "read": "read",
@@ -22,6 +26,14 @@ VERBS: dict[str, str] = {
     "other": "other I/O",
 }
 
+REASONS: dict[str, str] = {
+    "reclaim": "memory was needed",
+    "truncate": "file made shorter",
+    "unlink": "file deleted",
+    "drop": "caches dropped",
+    "other": "other reasons",
+}
+
 
 def cause(driver: Driver | None) -> str:
     """Return who did what to which file; empty when nothing is known."""
@@ -33,7 +45,7 @@ def cause(driver: Driver | None) -> str:
     return f"{done} -> {what}" if what else done
 
 
-def target(row: DriverRow) -> str:
+def target(row: DriverRow | FileRow) -> str:
     """Return the file as its container sees it, else as the host does, else by number."""
     name = row.container_path or row.path
     if name or row.file is None:
@@ -44,3 +56,71 @@ def target(row: DriverRow) -> str:
 def device_name(device: int) -> str:
     """Return "major:minor" of a device number in the kernel's own layout."""
     return f"{device >> 20}:{device & 0xFFFFF}"
+
+
+# What a verdict's row says, in at most 14 characters.
+VERDICTS: dict[str, str] = {
+    "page_cache_reclaimable": "cache, no leak",
+    "cache_at_limit": "cache at limit",
+    "cache_thrash": "cache thrashes",
+    "dirty_bound": "unwritten data",
+    "shmem": "shared memory",
+    "slab_reclaimable": "kernel objects",
+    "anon_growth": "memory grows",
+    "go_live_growth": "Go heap grows",
+    "go_heap_idle": "Go heap idle",
+    "go_goal_over_limit": "GC over limit",
+    "gomemlimit_at_limit": "Go limit tight",
+    "gc_death_spiral": "GC spiral",
+    "gogc_low": "GOGC too low",
+    "gomaxprocs_over_quota": "too many procs",
+    "no_limit_node_risk": "no limit, risk",
+    "working_set_inflated": "WSS inflated",
+    "removed_leftover": "left behind",
+    "swap_in_use": "swapping",
+    "healthy": "ok",
+    "not_enough_evidence": "unclear",
+}
+_COUNTS = ("GOGC", "GOMAXPROCS")  # settings whose values are no bytes
+_MARKS = {"warning": "! ", "critical": "!!"}
+
+
+def verdict_briefly(verdict: Verdict) -> str:
+    """Return the verdict in a few words, marked where it needs attention: "! " or "!!"."""
+    text = VERDICTS.get(verdict.id, verdict.id.replace("_", " "))
+    return _MARKS.get(verdict.severity, "") + text
+
+
+def verdict_in_full(verdict: Verdict) -> str:
+    """Return the claim with its severity."""
+    return f"{verdict.severity}: {verdict.claim}"
+
+
+def advice_in_full(advice: Advice) -> str:
+    """Return what to change, to what, why, and what that costs."""
+    if advice.setting == "nothing":
+        change = "change nothing"
+    elif advice.current is None:
+        change = f"set {advice.setting} to {_value(advice, advice.proposed)}"
+    else:
+        change = f"set {advice.setting} from {_value(advice, advice.current)}"
+        change = f"{change} to {_value(advice, advice.proposed)}"
+    cost = f" (cost: {advice.cost})" if advice.cost else ""
+    return f"{change}: {advice.why}{cost}"
+
+
+def evidence_value(evidence: Evidence) -> str:
+    """Return the number a verdict rests on, with its unit; a dash when unknown."""
+    value = evidence.value
+    if value is None or isinstance(value, str):
+        return value or "-"
+    if evidence.unit == "bytes":
+        return size(int(value))
+    return f"{value:g} {evidence.unit}".rstrip()
+
+
+def _value(advice: Advice, value: int | str | None) -> str:
+    """Return what a setting is set to: an amount of memory, unless it is known to be a count."""
+    if isinstance(value, int) and advice.setting not in _COUNTS:
+        return size(value)
+    return "-" if value is None else str(value)

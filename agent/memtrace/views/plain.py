@@ -7,13 +7,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from memtrace.model import words
+from memtrace.model import remarks, words
 from memtrace.model.fields import CAUSE, GROWTH, LIMIT_SHARE, NAME, PLAIN, Field
 from memtrace.model.latest import additions
 from memtrace.model.selection import display_name
 from memtrace.model.shapes import Container, PageCache, Snapshot
-from memtrace.model.units import percent, short_size, signed_size, size
-from memtrace.samples import BaselineState, Lost
+from memtrace.model.units import percent, short_size, signed_size
 from memtrace.views.text import columns, cut, cut_front, cut_middle, pad, printable
 
 DEFAULT_WIDTH = 80
@@ -149,13 +148,12 @@ def _remarks(snapshot: Snapshot, page: Page) -> Iterable[str]:
     if page.left_out:
         yield f"{page.left_out} more: use -r ROWS to see them."
     if page.faded:
-        rest = sum(container.page_cache.attributed_bytes or 0 for container in page.faded)
-        yield f"{len(page.faded)} removed cgroups keep {size(rest)} of cache: not listed."
+        yield f"{remarks.leftovers(page.faded)}."
     yield from _verdicts(page.rows)
-    yield _unattributed(page)
-    yield _baseline(snapshot.baseline)
-    yield from _lost(snapshot.lost)
-    yield from _features_off(snapshot)
+    yield remarks.unattributed([page.whole] if page.whole is not None else list(page.rows))
+    yield printable(remarks.baseline(snapshot.baseline))
+    yield remarks.losses(snapshot.lost)
+    yield from map(printable, remarks.features_off(snapshot))
     yield _legend(snapshot.interval_seconds)
 
 
@@ -164,57 +162,6 @@ def _verdicts(rows: Sequence[Container]) -> Iterable[str]:
     for container in rows:
         if len(rows) == 1 or container.verdict.severity in _NOTABLE:
             yield f"{_name(container)}: {printable(container.verdict.claim)}"
-
-
-def _unattributed(page: Page) -> str:
-    """Sum up what the ledger does not explain, over the node or over the rows shown."""
-    covered = [page.whole] if page.whole is not None else list(page.rows)
-    known = [c for c in covered if c.page_cache.unattributed_bytes is not None]
-    if not known:
-        return "not attributed: unknown (needs the baseline)"
-    rest = sum(c.page_cache.unattributed_bytes or 0 for c in known)
-    cache = sum(c.memory.file_bytes or 0 for c in known)
-    unknown = len(covered) - len(known)
-    beside = f"; unknown for {unknown} of {len(covered)} rows" if unknown else ""
-    return f"not attributed: {size(rest)} of {size(cache)} page cache{beside}"
-
-
-def _baseline(baseline: BaselineState) -> str:
-    """Say how the cache from before the start is known."""
-    parts = [printable(f"baseline: {baseline.state}")]
-    if baseline.reason:
-        parts.append(printable(baseline.reason))
-    if baseline.files is not None:
-        parts.append(f"{baseline.files} files")
-    if baseline.bytes is not None:
-        parts.append(size(baseline.bytes))
-    if baseline.cost_seconds is not None:
-        parts.append(f"took {baseline.cost_seconds:.1f} s")
-    if baseline.age_seconds is not None:
-        parts.append(f"{baseline.age_seconds:.0f} s ago")
-    if baseline.unsettled_files:
-        parts.append(f"{baseline.unsettled_files} files not settled yet")
-    return ", ".join(parts)
-
-
-def _lost(lost: Lost) -> Iterable[str]:
-    """Name the losses; nothing lost is one word, so that its absence cannot mislead."""
-    counts = {
-        "ring events": lost.ring,
-        "nested events": lost.recursion,
-        "names": lost.names,
-        "netlink messages": lost.netlink,
-    }
-    parts = [f"{count} {name}" for name, count in counts.items() if count]
-    if lost.map_full:
-        parts.append(f"{size(lost.map_full)} without a row of its own (map full)")
-    yield f"lost: {', '.join(parts) or 'nothing'}"
-
-
-def _features_off(snapshot: Snapshot) -> Iterable[str]:
-    for name, feature in snapshot.features.items():
-        if not feature.enabled:
-            yield printable(f"off: {name}: {feature.reason or 'no reason given'}")
 
 
 def _legend(interval: float | None) -> str:

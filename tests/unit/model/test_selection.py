@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memtrace.model.selection import Selection, close_names, ordered, rows_of, select
+from memtrace.model.selection import Selection, close_names, matching, ordered, rows_of, select
 from memtrace.model.shapes import Container
 from memtrace.model.snapshot import snapshot
 from memtrace.samples import Identity, Ledger, Memory
@@ -67,3 +67,14 @@ def test_unknown_amounts_sort_last() -> None:
     rows = rows_of(containers())
     assert paths(ordered(rows, "usage")) == ["/pod/side", "/pod/pg", "/ssh.service"]
     assert paths(ordered(rows, "name"))[0] == "/ssh.service"
+
+
+def test_a_text_is_looked_for_in_names_images_and_cgroups() -> None:
+    """In any case; a blank one matches everything."""
+    shop = Identity("container", "pg", namespace="shop", pod="db-0", image="Postgres:16")
+    containers = snapshot(
+        sample(cgroup(1, path="/a/pg", identity=shop), cgroup(2, path="/b")), None, None
+    ).containers
+    for text in ("SHOP", "db-", "postgres:", "/a/", " pg "):
+        assert [c.source.cgroup_id for c in matching(containers, text)] == [1]
+    assert len(matching(containers, " ")) == 2

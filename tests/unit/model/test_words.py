@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from memtrace.model.shapes import Driver
+from memtrace.model.shapes import Advice, Driver, Evidence, Verdict
 from memtrace.model.units import percent, short_size, signed_size, size
-from memtrace.model.words import VERBS, cause
+from memtrace.model.words import (
+    VERBS,
+    VERDICTS,
+    advice_in_full,
+    cause,
+    evidence_value,
+    verdict_briefly,
+    verdict_in_full,
+)
 from memtrace.samples import KINDS, DriverRow, FileId
 
 
@@ -60,3 +68,40 @@ def test_growth_has_a_sign_and_shares_need_a_whole() -> None:
     assert (percent(1, 3), percent(None, 3), percent(1, None), percent(1, 0)) == ("33%",) + (
         "-",
     ) * 3
+
+
+def test_verdicts_fit_their_column_and_are_marked_where_it_matters() -> None:
+    """At most 14 characters and a mark; one that is not in the table is still words."""
+    assert all(len(text) <= 14 for text in VERDICTS.values())
+    verdict = Verdict("cache_thrash", "It rereads.", "warning", 1.0, None)
+    assert verdict_briefly(verdict) == "! cache thrashes"
+    assert verdict_briefly(verdict._replace(severity="critical")) == "!!cache thrashes"
+    assert verdict_briefly(verdict._replace(id="brand_new", severity="ok")) == "brand new"
+    assert verdict_in_full(verdict) == "warning: It rereads."
+
+
+@pytest.mark.parametrize(
+    ("advice", "words"),
+    [
+        (Advice("nothing", None, None, "it is fine", ""), "change nothing: it is fine"),
+        (
+            Advice("memory limit", None, 3 << 20, "bounds it", "more reads"),
+            "set memory limit to 3.0 MiB: bounds it (cost: more reads)",
+        ),
+        (
+            Advice("GOMAXPROCS", 32, 2, "the quota is 2 CPUs", ""),
+            "set GOMAXPROCS from 32 to 2: the quota is 2 CPUs",
+        ),
+    ],
+)
+def test_advice_in_a_sentence(advice: Advice, words: str) -> None:
+    """What to change, from what to what, why, and what it costs."""
+    assert advice_in_full(advice) == words
+
+
+def test_evidence_has_its_unit() -> None:
+    """Bytes in words, unknown as a dash."""
+    assert evidence_value(Evidence("usage", 3 << 20, "bytes")) == "3.0 MiB"
+    assert evidence_value(Evidence("rate", 2.5, "GCs/s")) == "2.5 GCs/s"
+    assert evidence_value(Evidence("usage", None, "bytes")) == "-"
+    assert evidence_value(Evidence("setting", "off", "")) == "off"
