@@ -1,0 +1,107 @@
+"""The lines above a list: where and when, the node or the container as a whole. Draws only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from memtrace.model import words
+from memtrace.model.history import NO_TREND
+from memtrace.model.selection import display_name, whole_node
+from memtrace.model.shapes import Container
+from memtrace.model.units import short_size, signed_size
+from memtrace.views.screen import cells, charts
+from memtrace.views.screen.explanation import wrapped
+from memtrace.views.screen.look import SEVERITY, Ink, Line, Span, line
+from memtrace.views.screen.panes import PANES
+from memtrace.views.screen.table import figure
+from memtrace.views.screen.view import Scene, View
+
+_CHART = 24
+
+
+def top_line(view: View, scene: Scene | None, width: int, beside: str = "") -> Line:
+    """Return who speaks, when, and what is unusual; `beside` stands at the right."""
+    parts = ["memtrace"]
+    if scene is not None:
+        clock = datetime.fromtimestamp(scene.snapshot.time).strftime("%H:%M:%S")
+        parts = [f"memtrace on {scene.snapshot.node}", clock, f"every {view.interval:g} s"]
+    if view.paused:
+        parts.append("PAUSED")
+    if view.busy:
+        parts.append(f"{view.busy} ...")
+    parts += _asked(view)
+    room = width - cells.width(beside) - 1
+    if room < width // 2:
+        return line(cells.left("  ".join(parts), width), Ink.BOLD)
+    return line(cells.left("  ".join(parts), room) + " " + beside, Ink.BOLD)
+
+
+def _asked(view: View) -> list[str]:
+    """Say what hides containers."""
+    words = ("namespace", "pod", "container", "process")
+    asked = [f"{w} {value}" for w, value in zip(words, view.wanted, strict=False) if value]
+    asked += [f"filter: {view.filter}"] if view.filter else []
+    return [f"only {', '.join(asked)}"] if asked else []
+
+
+def node_line(view: View, scene: Scene | None, width: int) -> Line:
+    """Return the whole node in one line."""
+    whole = whole_node(scene.snapshot) if scene is not None else None
+    if whole is None or scene is None:
+        return line(cells.left("", width))
+    memory, cache = whole.memory, whole.page_cache
+    text = (
+        f"node: {short_size(memory.usage_bytes)} used, {short_size(memory.anon_bytes)} anon, "
+        f"{short_size(memory.file_bytes)} cache ({short_size(cache.baseline_bytes)} before), "
+        f"growth {signed_size(whole.usage_delta_bytes)}"
+    )
+    trend = scene.trends.get(whole.source.cgroup_id, NO_TREND)
+    room = width - len(text) - 2
+    chart = charts.sparkline(trend, min(room, _CHART), view.look) if room >= 8 else ""
+    return line(cells.left(f"{text}  {chart}", width))
+
+
+def inside_lines(container: Container, width: int, claim_lines: int) -> list[Line]:
+    """Return who the container is, how much it uses, and what that means."""
+    lines = [line(cells.left(_who(container), width), Ink.BOLD)]
+    lines.append(line(cells.left(_amounts(container), width)))
+    ink = SEVERITY.get(container.verdict.severity, Ink.PLAIN)
+    claim = wrapped(words.verdict_in_full(container.verdict), width, claim_lines)
+    lines += [line(cells.left(text, width), ink) for text in claim]
+    return lines + [line(cells.left("", width))] * (claim_lines - len(claim))
+
+
+def tabs_line(view: View, width: int) -> Line:
+    """Return the names of the lists with their keys, the one shown in brackets."""
+    spans = []
+    for number, pane in enumerate(PANES, start=1):
+        here = number - 1 == view.tab
+        text = f"[{number} {pane.title}]" if here else f" {number} {pane.title} "
+        spans.append(Span(text, Ink.BOLD if here else Ink.PLAIN))
+    used = sum(len(span.text) for span in spans)
+    if used > width:
+        return line(cells.left("".join(span.text for span in spans), width))
+    return Line((*spans, Span(" " * (width - used))))
+
+
+def _who(container: Container) -> str:
+    identity, parts = container.source.identity, [display_name(container)]
+    parts.append("removed" if container.source.state == "removed" else identity.kind)
+    for word, value in (("in namespace", identity.namespace), ("image", identity.image)):
+        if value:
+            parts.append(f"{word} {value}")
+    parts.append(f"cgroup {container.source.path}")
+    return ", ".join(parts)
+
+
+def _amounts(container: Container) -> str:
+    memory, removed = container.memory, container.source.state == "removed"
+    if removed:
+        left = short_size(figure(container, "file_bytes"))
+        return f"removed; {left} of its cache is left, charged to what is above it"
+    limit = f"of {short_size(memory.limit_bytes)}" if memory.limit_bytes else "without a limit"
+    return (
+        f"{short_size(memory.usage_bytes)} used {limit}, {short_size(memory.anon_bytes)} anon, "
+        f"{short_size(memory.file_bytes)} cache, working set "
+        f"{short_size(memory.working_set_bytes)}, growth {signed_size(container.usage_delta_bytes)}"
+    )

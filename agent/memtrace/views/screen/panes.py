@@ -1,0 +1,244 @@
+"""What is inside a container: one list for each question. Draws cells; orders nothing.
+
+A list shows a column as soon as the rows of the model carry its figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from memtrace.model import fields, words
+from memtrace.model.shapes import Container, Driver, File, Process
+from memtrace.model.units import percent, short_size
+from memtrace.samples import KINDS, REASONS
+from memtrace.views.screen import cells
+from memtrace.views.screen.composition import COMPOSITION, parts
+from memtrace.views.screen.explanation import explanation
+from memtrace.views.screen.listing import FILL, Column
+from memtrace.views.screen.table import sized
+
+_UNIMPORTANT = 10
+_PATH = ((_UNIMPORTANT - 1, 44), *FILL)
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """One list. `rows` gets the container and the width of the screen."""
+
+    title: str
+    columns: tuple[Column[Any], ...]
+    rows: Callable[[Container, int], Sequence[Any]]
+    key: Callable[[Any], Hashable]
+    sort: str = ""
+    empty: str = ""
+    detail: Callable[[Any], str] = str
+
+
+def attribute(row: Any, name: str) -> Any:
+    """Return a figure of the model's row or else of the sample's row in it; None without one."""
+    own = getattr(row, name, None)
+    return getattr(row.row, name, None) if own is None else own
+
+
+def _carried(shape: type[Any], name: str) -> bool:
+    """Tell whether rows of this shape have such a figure."""
+    return name in shape._fields or name in dir(_sample_row(shape))
+
+
+def _sample_row(shape: type[Any]) -> type[Any]:
+    from memtrace import samples
+
+    row: type[Any] = getattr(samples, f"{shape.__name__}Row")
+    return row
+
+
+def _columns(
+    shape: type[Any], table: Sequence[fields.Field], special: dict[str, Column[Any]]
+) -> tuple[Column[Any], ...]:
+    """Return a column for each field that rows of this shape carry, the first kept longest."""
+    columns = []
+    for rank, field in enumerate(table):
+        if field.name in special:
+            columns.append(special[field.name])
+        elif _carried(shape, field.name):
+            columns.append(_column(field, rank + 2))
+    return tuple(columns)
+
+
+def _column(field: fields.Field, rank: int) -> Column[Any]:
+    if field.unit == "bytes":
+        return sized(field, rank, lambda row: attribute(row, field.name))
+    return Column(
+        field,
+        lambda row, room: cells.number(_amount(attribute(row, field.name), field), room),
+        rank,
+        lambda row: attribute(row, field.name),
+    )
+
+
+def _amount(value: float | None, field: fields.Field) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}s" if field.unit == "seconds" else str(value)
+
+
+def _text(
+    field: fields.Field,
+    rank: int,
+    text: Callable[[Any], str],
+    fit: Callable[[str, int], str] = cells.left,
+    wider: tuple[tuple[float, int], ...] = (),
+) -> Column[Any]:
+    return Column(field, lambda row, room: fit(text(row), room), rank, text, False, wider)
+
+
+def _pid() -> Column[Any]:
+    return Column(
+        fields.PID,
+        lambda row, room: cells.number(str(row.row.tgid), room),
+        5,
+        lambda row: row.row.tgid,
+    )
+
+
+def _comm(rank: int, wider: tuple[tuple[float, int], ...] = ()) -> Column[Any]:
+    return _text(fields.COMM, rank, lambda row: row.row.comm or "-", wider=wider)
+
+
+def _path() -> Column[Any]:
+    return _text(fields.PATH, 1, lambda row: words.target(row.row) or "-", cells.path, _PATH)
+
+
+def _remark(row: File) -> str:
+    """Say what is special about a file."""
+    if row.row.deleted:
+        return "deleted"
+    if row.row.shmem:
+        return "shared memory"
+    return "metadata" if row.row.metadata else ""
+
+
+def _file(row: File) -> str:
+    """Return the whole path, and where it is on the host."""
+    beside = [f"on the host {row.row.path}"] if row.row.container_path and row.row.path else []
+    if row.row.file is not None:
+        device = words.device_name(row.row.file.device)
+        beside.append(f"inode {row.row.file.inode} on {device}")
+    beside.append(f"paid by {row.charged_to}")
+    return f"{words.target(row.row)} ({', '.join(beside)})"
+
+
+def _kind(row: Driver) -> str:
+    return words.VERBS.get(row.row.kind, row.row.kind)
+
+
+_DRIVERS = {
+    "path": _path(),
+    "comm": _comm(3),
+    "pid": _pid(),
+    "kind": _text(fields.KIND, 2, _kind),
+    "syscall": _text(fields.DRIVER_LIST[5], _UNIMPORTANT, lambda row: row.row.syscall or "-"),
+}
+_FILES = {
+    "path": _path(),
+    "remark": _text(fields.REMARK, 4, _remark),
+    "charged_to": _text(fields.CHARGED_TO, _UNIMPORTANT, lambda row: row.charged_to, cells.path),
+}
+_PROCESSES = {"pid": _pid(), "comm": _comm(1, FILL)}
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What was added one way, or removed for one reason."""
+
+    what: str
+    bytes: int
+    change: int | None
+    share: str
+
+
+def flows(container: Container, _width: int) -> list[Flow]:
+    """Return how the cache was filled and emptied, the largest amounts first."""
+    added, removed = sum(container.added), sum(container.removed)
+    ways = [
+        Flow(f"added by {words.VERBS[kind]}", amount, change, percent(amount, added))
+        for kind, amount, change in zip(KINDS, container.added, container.added_deltas, strict=True)
+        if amount
+    ]
+    reasons = [
+        Flow(f"removed: {words.REASONS[reason]}", amount, None, percent(amount, removed))
+        for reason, amount in zip(REASONS, container.removed, strict=True)
+        if amount
+    ]
+    return ways + reasons
+
+
+_FLOWS: tuple[Column[Any], ...] = (
+    _text(fields.WHAT, 0, lambda row: row.what, wider=((9, 40),)),
+    sized(fields.TOTAL, 1, lambda row: row.bytes),
+    sized(fields.LATEST, 2, lambda row: row.change),
+    Column(fields.SHARE, lambda row, room: cells.number(row.share, room), 3),
+)
+
+
+def _lines(container: Container, width: int) -> list[tuple[int, str]]:
+    return list(enumerate(explanation(container, width)))
+
+
+PANES: tuple[Pane, ...] = (
+    Pane(
+        "Causes",
+        _columns(Driver, fields.DRIVER_LIST, _DRIVERS),
+        lambda container, _: container.rows.drivers,
+        lambda row: (row.row.file, row.row.tgid, row.row.kind, row.row.syscall, row.row.path),
+        "added_bytes",
+        "Nothing was put into its cache since memtrace watches.",
+        lambda row: words.cause(row),
+    ),
+    Pane(
+        "Files",
+        _columns(File, fields.FILE_LIST, _FILES),
+        lambda container, _: container.rows.files,
+        lambda row: row.row.file or row.row.path,
+        "resident_bytes",
+        "No file of it is known to be cached.",
+        _file,
+    ),
+    Pane(
+        "Processes",
+        _columns(Process, fields.PROCESS_LIST, _PROCESSES),
+        lambda container, _: container.rows.processes,
+        lambda row: (row.row.tgid, row.row.start),
+        "added_bytes",
+        "No process put anything into its cache since memtrace watches.",
+        lambda row: f"pid {row.row.tgid}, {row.row.comm or 'name unknown'}",
+    ),
+    Pane("I/O", _FLOWS, flows, lambda row: row.what, "bytes", detail=lambda row: row.what),
+    Pane(
+        "Memory",
+        COMPOSITION,
+        lambda container, _: parts(container),
+        lambda row: row.field.name,
+        detail=lambda row: row.meaning,
+    ),
+    Pane(
+        "Verdict",
+        (_text(fields.TEXT, 0, lambda row: row[1], wider=FILL),),
+        _lines,
+        lambda row: row[0],
+        detail=lambda _: "",
+    ),
+)
+
+
+def others(container: Container, pane: Pane) -> str:
+    """Say what the rows of a list leave out, so that sums hold."""
+    rows = container.rows
+    rest = {
+        "Causes": rows.drivers_other_bytes,
+        "Files": rows.files_other_bytes,
+        "Processes": rows.processes_other_bytes,
+    }.get(pane.title)
+    return f"not in these rows: {short_size(rest)}" if rest else ""
