@@ -74,7 +74,7 @@ def add_common(parser: argparse.ArgumentParser, sorts: tuple[str, ...]) -> None:
     how = parser.add_argument_group("how")
     how.add_argument("--json", action="store_true", help="one JSON object per line")
     how.add_argument(
-        "-r", "--rows", type=positive, default=DEFAULT_ROWS, help="at most ROWS rows (%(default)s)"
+        "-r", "--rows", type=positive, help=f"at most ROWS rows (in plain text {DEFAULT_ROWS})"
     )
     how.add_argument(
         "-s", "--sort", choices=sorts, default=sorts[0], help="largest first by (%(default)s)"

@@ -1,4 +1,4 @@
-"""Single keys from a terminal while rows scroll by: no Enter needed, nothing echoed."""
+"""Single keys from a terminal while rows scroll by: no Enter needed, nothing echoed, all undone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import termios
 import tty
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -16,7 +16,7 @@ def keyboard(wanted: bool) -> Iterator[int | None]:
 
     A process in the background must not touch the terminal: it would be stopped.
     """
-    if not (wanted and sys.stdin.isatty() and _in_foreground()):
+    if not (wanted and sys.stdin.isatty() and in_foreground()):
         yield None
         return
     fd = sys.stdin.fileno()
@@ -33,7 +33,27 @@ def pressed(fd: int) -> str:
     return os.read(fd, 64).decode("ascii", "ignore")
 
 
-def _in_foreground() -> bool:
+# Ends what a screen may have switched on: a buffer of its own, reports of focus and paste.
+_AS_USUAL = "\x1b[?1049l\x1b[?1004l\x1b[?2004l\x1b[?7h\x1b[?25h"
+
+
+@contextmanager
+def restored_terminal() -> Iterator[None]:
+    """Leave the terminal as it was, also when whoever changed it could not clean up."""
+    fd = sys.stdin.fileno()
+    before = termios.tcgetattr(fd)
+    try:
+        yield
+    finally:
+        with suppress(OSError, termios.error):  # the terminal itself may be gone
+            if termios.tcgetattr(fd) != before:
+                termios.tcsetattr(fd, termios.TCSADRAIN, before)
+                sys.stdout.write(_AS_USUAL)
+                sys.stdout.flush()
+
+
+def in_foreground() -> bool:
+    """Tell whether the terminal's keys are for this process."""
     try:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except OSError:

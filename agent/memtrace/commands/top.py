@@ -1,4 +1,4 @@
-"""`memtrace top`: a table, or a line of JSON, at once and then every INTERVAL.
+"""`memtrace top`: a screen, a table or a line of JSON, at once and then every INTERVAL.
 
 Wires the live source, the model and a view. Measures and draws nothing itself.
 """
@@ -13,10 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from memtrace.commands.common import (
+    DEFAULT_ROWS,
     CommandError,
     MissingFeatureError,
     TargetNotFoundError,
@@ -41,8 +43,9 @@ _SORTS = ("usage", "wset", "anon", "file", "clean", "growth", "added", "name")
 
 HELP: dict[str, Any] = {
     "description": """\
-Show which container's memory grows, with what, and because of what: one table at once,
-then one every INTERVAL seconds, COUNT times or until Ctrl-C.
+Show which container's memory grows, with what, and because of what. On a terminal a
+screen, elsewhere and with --plain one table of text at once and then one every INTERVAL
+seconds: COUNT times or until Ctrl-C.
 
   USAGE      all memory the kernel charges     LIM%       usage as a share of the limit
   ANON       heap, stacks                      CACHE      cached files, shared memory, tmpfs
@@ -50,7 +53,11 @@ then one every INTERVAL seconds, COUNT times or until Ctrl-C.
   GROWTH     change of USAGE since the table before
   TOP CAUSE  who put most into the cache: what it did, which process, which file
 
-On a terminal: b looks anew at what is cached (the baseline), q ends.
+Keys on the screen: arrows, j and k move; Enter looks inside a container (causes, files,
+processes, kinds of I/O, memory, verdict) and Esc goes back; left and right fold pods and
+slices; < and > choose the column to sort by, r reverses; f filters; space pauses; b looks
+anew at what is cached (the baseline); ? explains keys and columns; q ends.
+With --plain on a terminal: b and q.
 """,
     "epilog": """\
 examples:
@@ -110,9 +117,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, opener: Opener | None = None) -> int:
-    """Print tables until COUNT, Ctrl-C or SIGTERM. `opener`: what to open instead of the kernel."""
+    """Show tables until COUNT, Ctrl-C or SIGTERM. `opener`: what to open instead of the kernel."""
     _check(options)
     wanted = _wanted(options)
+    if not (options.json or options.plain) and sys.stdout.isatty():
+        from memtrace.commands import screen
+
+        if screen.possible():
+            opened = partial(_open, options, opener)
+            return screen.run(options, wanted, opened, partial(_feed, options, wanted))
+    return _print(options, wanted, opener)
+
+
+def _print(options: argparse.Namespace, wanted: Selection, opener: Opener | None) -> int:
     draw = _drawer(wanted, options)
     with (
         stopping() as wish,
@@ -121,17 +138,25 @@ def run(options: argparse.Namespace, opener: Opener | None = None) -> int:
     ):
         wish.tell(live)
         live.on_progress = _progress(wish)
-        if options.baseline:
-            live.request_baseline()
-        for number, snapshot in enumerate(_snapshots(live, options, wish, keys), start=1):
-            if number == 1:
-                _must_exist(snapshot, wanted)
-                _collect_seldom()
+        for snapshot in _feed(options, wanted, live, wish, keys):
             sys.stdout.write(draw(snapshot))
             sys.stdout.flush()
-            if number == options.count:
-                break
     return 0
+
+
+def _feed(
+    options: argparse.Namespace, wanted: Selection, live: Live, wish: Stopping, keys: int | None
+) -> Iterator[Snapshot]:
+    """Yield COUNT snapshots, or all there will be. Raises when what is wanted does not exist."""
+    if options.baseline:
+        live.request_baseline()
+    for number, snapshot in enumerate(_snapshots(live, options, wish, keys), start=1):
+        if number == 1:
+            _must_exist(snapshot, wanted)
+            _collect_seldom()
+        yield snapshot
+        if number == options.count:
+            return
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -269,7 +294,7 @@ def _table(wanted: Selection, options: argparse.Namespace) -> Draw:
         rows = rows_of(chosen)
         gone = [] if wanted else [row for row in rows if faded(row)]
         listed = ordered((row for row in rows if wanted or not faded(row)), options.sort)
-        shown = listed[: options.rows]
+        shown = listed[: options.rows or DEFAULT_ROWS]
         whole = None if wanted else whole_node(snapshot)
         page = plain.Page(shown, whole, len(listed) - len(shown), _width(), gone)
         return plain.render(snapshot, page)
