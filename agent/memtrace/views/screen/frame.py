@@ -114,7 +114,7 @@ def _inside(view: View, scene: Scene, container: Container, size: Size) -> list[
     claim = 2 if height >= 14 and view.pane is not PANES[-1] else 0
     above = [
         heading.top_line(view, scene, width),
-        *heading.inside_lines(container, width, claim),
+        *heading.inside_lines(view, scene, container, width, claim),
         heading.tabs_line(view, width),
     ]
     state = 2 if height >= 14 else 0

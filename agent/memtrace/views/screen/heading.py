@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 
 from memtrace.model import words
-from memtrace.model.history import NO_TREND
+from memtrace.model.history import NO_TREND, Trend
 from memtrace.model.selection import display_name, whole_node
 from memtrace.model.shapes import Container
 from memtrace.model.units import short_size, signed_size
 from memtrace.views.screen import cells, charts
 from memtrace.views.screen.explanation import wrapped
-from memtrace.views.screen.look import SEVERITY, Ink, Line, Span, line
+from memtrace.views.screen.look import SEVERITY, Ink, Line, Look, Span, line
 from memtrace.views.screen.panes import PANES
 from memtrace.views.screen.table import figure
 from memtrace.views.screen.view import Scene, View
 
-_CHART = 24
+_CHART, _LEAST_CHART = 24, 8
 
 
 def top_line(view: View, scene: Scene | None, width: int, beside: str = "") -> Line:
@@ -56,15 +56,17 @@ def node_line(view: View, scene: Scene | None, width: int) -> Line:
         f"growth {signed_size(whole.usage_delta_bytes)}"
     )
     trend = scene.trends.get(whole.source.cgroup_id, NO_TREND)
-    room = width - len(text) - 2
-    chart = charts.sparkline(trend, min(room, _CHART), view.look) if room >= 8 else ""
-    return line(cells.left(f"{text}  {chart}", width))
+    return line(_with_chart(text, trend, width, view.look))
 
 
-def inside_lines(container: Container, width: int, claim_lines: int) -> list[Line]:
+def inside_lines(
+    view: View, scene: Scene, container: Container, width: int, claim_lines: int
+) -> list[Line]:
     """Return who the container is, how much it uses, and what that means."""
     lines = [line(cells.left(_who(container), width), Ink.BOLD)]
-    lines.append(line(cells.left(_amounts(container), width)))
+    trend = scene.trends.get(container.source.cgroup_id, NO_TREND)
+    amounts = f"{_amounts(container)}, since start {signed_size(trend.since_start_bytes)}"
+    lines.append(line(_with_chart(amounts, trend, width, view.look)))
     ink = SEVERITY.get(container.verdict.severity, Ink.PLAIN)
     claim = wrapped(words.verdict_in_full(container.verdict), width, claim_lines)
     lines += [line(cells.left(text, width), ink) for text in claim]
@@ -82,6 +84,13 @@ def tabs_line(view: View, width: int) -> Line:
     if used > width:
         return line(cells.left("".join(span.text for span in spans), width))
     return Line((*spans, Span(" " * (width - used))))
+
+
+def _with_chart(text: str, trend: Trend, width: int, look: Look) -> str:
+    """Return the text and, if there is room, the course of usage beside it."""
+    room = width - cells.width(text) - 2
+    chart = charts.sparkline(trend, min(room, _CHART), look) if room >= _LEAST_CHART else ""
+    return cells.left(f"{text}  {chart}", width)
 
 
 def _who(container: Container) -> str:
@@ -102,6 +111,5 @@ def _amounts(container: Container) -> str:
     limit = f"of {short_size(memory.limit_bytes)}" if memory.limit_bytes else "without a limit"
     return (
         f"{short_size(memory.usage_bytes)} used {limit}, {short_size(memory.anon_bytes)} anon, "
-        f"{short_size(memory.file_bytes)} cache, working set "
-        f"{short_size(memory.working_set_bytes)}, growth {signed_size(container.usage_delta_bytes)}"
+        f"{short_size(memory.file_bytes)} cache, growth {signed_size(container.usage_delta_bytes)}"
     )
