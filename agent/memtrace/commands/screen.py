@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from memtrace.commands.common import MissingFeatureError
 from memtrace.commands.keys import in_foreground, restored_terminal
 from memtrace.commands.stopping import Stopping, stopping
 
@@ -75,7 +76,7 @@ class Wishes:
 
 def run(options: argparse.Namespace, wanted: Selection, opener: Opener, feed: Feed) -> int:
     """Show the screen until COUNT, `q`, Ctrl-C or SIGTERM. Raises what ended the sampling."""
-    os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")  # a killed screen must leave keys sane
+    _load()
     from memtrace.views.screen.app import TopScreen
     from memtrace.views.screen.terminal import Terminal
     from memtrace.views.screen.view import start
@@ -94,6 +95,17 @@ def run(options: argparse.Namespace, wanted: Selection, opener: Opener, feed: Fe
     if failure is not None:
         raise failure
     return 0
+
+
+def _load() -> None:
+    """Load what draws; a killed screen must leave the keyboard sane, so no extended keys."""
+    os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
+    try:
+        import textual  # noqa: F401
+    except ImportError as error:
+        raise MissingFeatureError(
+            "the screen needs the Python package textual; install it, or use --plain."
+        ) from error
 
 
 @contextmanager

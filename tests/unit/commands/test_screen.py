@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from memtrace.commands import screen
+from memtrace.commands.common import MissingFeatureError
 
 ROOT = Path(__file__).parents[3]
 
@@ -249,6 +250,13 @@ def test_what_a_terminal_can_show(
     """Colours unless NO_COLOR or the terminal is against; letters that it has."""
     look = screen.look_of(environ, encoding)
     assert (look.colour, look.ellipsis == "…") == (colour, unicode)
+
+
+def test_without_textual_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that somebody left out is no traceback."""
+    monkeypatch.setitem(sys.modules, "textual", None)
+    with pytest.raises(MissingFeatureError, match="use --plain"):
+        screen._load()
 
 
 def test_no_screen_without_a_terminal_that_can_move_its_cursor(
