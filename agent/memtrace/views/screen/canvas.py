@@ -11,7 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from memtrace.views.screen.cells import width
-from memtrace.views.screen.look import Ink, Line, Look
+from memtrace.views.screen.look import Ink, Line, Look, Span
 
 _STYLES = {
     Ink.PLAIN: Style(),
@@ -50,7 +50,7 @@ class Canvas(Widget):
         regions = [
             Region(start, number, end - start, 1)
             for number, now in enumerate(self._lines)
-            for start, end in _changes(before[number] if number < len(before) else None, now)
+            for start, end in _change(before[number] if number < len(before) else None, now)
         ]
         if regions:
             self.refresh(*regions)
@@ -65,7 +65,8 @@ class Canvas(Widget):
         if y >= len(self._lines):
             return Strip.blank(self.size.width)
         line = self._lines[y]
-        return Strip([self._segment(text, ink, line.selected) for text, ink in line.spans])
+        drawn = [self._segment(text, ink, line.selected) for text, ink in line.spans]
+        return Strip(drawn).simplify()
 
     def _segment(self, text: str, ink: Ink, selected: bool) -> Segment:
         style = self._styles[ink]
@@ -78,24 +79,25 @@ def _instead(char: str) -> str:
     return "~" if char == "…" else "?" * width(char)
 
 
-def _changes(before: Line | None, now: Line) -> list[tuple[int, int]]:
-    """Return the columns that differ, from and to; spans that are as before are left alone."""
+def _change(before: Line | None, now: Line) -> list[tuple[int, int]]:
+    """Return from where to where a line differs; nothing if it does not.
+
+    One piece for a line: Textual sends each piece from the line's beginning on.
+    """
     total = sum(width(span.text) for span in now.spans)
     if before is None or before.selected != now.selected:
         return [(0, total)]
-    found, at, old = [], 0, dict(_placed(before))
-    for span in now.spans:
-        end = at + width(span.text)
-        if old.get(at) != span:
-            found.append((at, end))
-        at = end
-    return found
+    old = _placed(before)
+    changed = [(at, end) for at, (end, span) in _placed(now).items() if old.get(at) != (end, span)]
+    return [(changed[0][0], changed[-1][1])] if changed else []
 
 
-def _placed(line: Line) -> list[tuple[int, object]]:
-    placed: list[tuple[int, object]] = []
+def _placed(line: Line) -> dict[int, tuple[int, Span]]:
+    """Return where each span begins and ends."""
+    placed: dict[int, tuple[int, Span]] = {}
     at = 0
     for span in line.spans:
-        placed.append((at, span))
-        at += width(span.text)
+        end = at + width(span.text)
+        placed[at] = (end, span)
+        at = end
     return placed
