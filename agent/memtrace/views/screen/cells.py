@@ -8,6 +8,7 @@ move what stands beside it, numbers included: it is shown as \\uNNNN.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 from rich.cells import cell_len, chop_cells
 
@@ -75,6 +76,17 @@ def cause(text: str, room: int) -> str:
     if not arrow or rest < room // 4:
         return left(done, room)
     return _filled(f"{done}{arrow}{cut_front(target, rest)}", room)
+
+
+def whole(parts: Iterable[str], room: int, between: str = ", ") -> str:
+    """Join parts as long as each fits whole: what is left out is missing, not cut."""
+    text = ""
+    for part in map(shown, parts):
+        joined = f"{text}{between}{part}" if text else part
+        if width(joined) > room:
+            break
+        text = joined
+    return text
 
 
 def folded(text: str, room: int, lines: int) -> list[str]:

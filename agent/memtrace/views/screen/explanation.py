@@ -8,17 +8,23 @@ from collections.abc import Iterator
 from memtrace.model import words
 from memtrace.model.shapes import Container
 from memtrace.views.screen.cells import shown
+from memtrace.views.text import ELLIPSIS
 
 _LEAST = 20
+_MORE = f" {ELLIPSIS}"
 _VALUE = 12  # columns of an evidence's amount
 
 
 def wrapped(text: str, width: int, most: int | None = None) -> list[str]:
-    """Return the text in lines, safe to draw. With more than `most` the last is too long."""
-    lines = textwrap.wrap(shown(text), max(width, _LEAST)) or [""]
+    """Return the text in lines, safe to draw; of more than `most` the last ends in a whole word."""
+    width = max(width, _LEAST)
+    lines = textwrap.wrap(shown(text), width) or [""]
     if most is None or len(lines) <= most:
         return lines
-    return [*lines[: most - 1], " ".join(lines[max(0, most - 1) :])] if most > 0 else []
+    if most <= 0:
+        return []
+    last = textwrap.wrap(lines[most - 1], width - len(_MORE))[0]
+    return [*lines[: most - 1], last + _MORE]
 
 
 def explanation(container: Container, width: int) -> Iterator[str]:

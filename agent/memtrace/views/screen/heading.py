@@ -17,31 +17,33 @@ from memtrace.views.screen.table import figure
 from memtrace.views.screen.view import Scene, View
 
 _CHART, _LEAST_CHART = 24, 8
+_LEAST_ASKED = 8
 
 
 def top_line(view: View, scene: Scene | None, width: int, beside: str = "") -> Line:
     """Return who speaks, when, and what is unusual; `beside` stands at the right."""
-    parts = ["memtrace"]
+    parts = ["memtrace" if scene is None else f"memtrace on {scene.snapshot.node}"]
+    parts += ["PAUSED"] if view.paused else []
+    parts += [f"{view.busy} ..."] if view.busy else []
     if scene is not None:
         clock = datetime.fromtimestamp(scene.snapshot.time).strftime("%H:%M:%S")
-        parts = [f"memtrace on {scene.snapshot.node}", clock, f"every {view.interval:g} s"]
-    if view.paused:
-        parts.append("PAUSED")
-    if view.busy:
-        parts.append(f"{view.busy} ...")
-    parts += _asked(view)
-    room = width - cells.width(beside) - 1
-    if room < width // 2:
-        return line(cells.left("  ".join(parts), width), Ink.BOLD)
-    return line(cells.left("  ".join(parts), room) + " " + beside, Ink.BOLD)
+        parts += [clock, f"every {view.interval:g} s"]
+    if cells.width(beside) >= width // 2:
+        beside = ""
+    room = width - cells.width(beside) - 1 if beside else width
+    text = cells.whole(parts, room, "  ")
+    left = max(0, room - cells.width(text) - 2)
+    asked = cells.left(_asked(view), left) if left > _LEAST_ASKED else ""
+    drawn = cells.left(f"{text}  {asked}" if asked else text, room)
+    return line(f"{drawn} {beside}" if beside else drawn, Ink.BOLD)
 
 
-def _asked(view: View) -> list[str]:
+def _asked(view: View) -> str:
     """Say what hides containers."""
     words = ("namespace", "pod", "container", "process")
     asked = [f"{w} {value}" for w, value in zip(words, view.wanted, strict=False) if value]
     asked += [f"filter: {view.filter}"] if view.filter else []
-    return [f"only {', '.join(asked)}"] if asked else []
+    return f"only {', '.join(asked)}" if asked else ""
 
 
 def node_line(view: View, scene: Scene | None, width: int) -> Line:
@@ -50,13 +52,14 @@ def node_line(view: View, scene: Scene | None, width: int) -> Line:
     if whole is None or scene is None:
         return line(cells.left("", width))
     memory, cache = whole.memory, whole.page_cache
-    text = (
-        f"node: {short_size(memory.usage_bytes)} used, {short_size(memory.anon_bytes)} anon, "
-        f"{short_size(memory.file_bytes)} cache ({short_size(cache.baseline_bytes)} before), "
-        f"growth {signed_size(whole.usage_delta_bytes)}"
-    )
+    parts = [
+        f"node: {short_size(memory.usage_bytes)} used",
+        f"{short_size(memory.anon_bytes)} anon",
+        f"{short_size(memory.file_bytes)} cache ({short_size(cache.baseline_bytes)} before)",
+        f"growth {signed_size(whole.usage_delta_bytes)}",
+    ]
     trend = scene.trends.get(whole.source.cgroup_id, NO_TREND)
-    return line(_with_chart(text, trend, width, view.look))
+    return line(_with_chart(parts, trend, width, view.look))
 
 
 def inside_lines(
@@ -65,8 +68,8 @@ def inside_lines(
     """Return who the container is, how much it uses, and what that means."""
     lines = [line(cells.left(_who(container), width), Ink.BOLD)]
     trend = scene.trends.get(container.source.cgroup_id, NO_TREND)
-    amounts = f"{_amounts(container)}, since start {signed_size(trend.since_start_bytes)}"
-    lines.append(line(_with_chart(amounts, trend, width, view.look)))
+    parts = [*_amounts(container), f"since start {signed_size(trend.since_start_bytes)}"]
+    lines.append(line(_with_chart(parts, trend, width, view.look)))
     ink = SEVERITY.get(container.verdict.severity, Ink.PLAIN)
     claim = wrapped(words.verdict_in_full(container.verdict), width, claim_lines)
     lines += [line(cells.left(text, width), ink) for text in claim]
@@ -86,11 +89,12 @@ def tabs_line(view: View, width: int) -> Line:
     return Line((*spans, Span(" " * (width - used))))
 
 
-def _with_chart(text: str, trend: Trend, width: int, look: Look) -> str:
-    """Return the text and, if there is room, the course of usage beside it."""
+def _with_chart(parts: list[str], trend: Trend, width: int, look: Look) -> str:
+    """Return the parts that fit and, if there is room, the course of usage beside them."""
+    text = cells.whole(parts, width)
     room = width - cells.width(text) - 2
     chart = charts.sparkline(trend, min(room, _CHART), look) if room >= _LEAST_CHART else ""
-    return cells.left(f"{text}  {chart}", width)
+    return cells.left(f"{text}  {chart}" if chart else text, width)
 
 
 def _who(container: Container) -> str:
@@ -103,13 +107,15 @@ def _who(container: Container) -> str:
     return ", ".join(parts)
 
 
-def _amounts(container: Container) -> str:
+def _amounts(container: Container) -> list[str]:
     memory, removed = container.memory, container.source.state == "removed"
     if removed:
         left = short_size(figure(container, "file_bytes"))
-        return f"removed; {left} of its cache is left, charged to what is above it"
+        return [f"removed: {left} of its cache is left", "charged to what is above it"]
     limit = f"of {short_size(memory.limit_bytes)}" if memory.limit_bytes else "without a limit"
-    return (
-        f"{short_size(memory.usage_bytes)} used {limit}, {short_size(memory.anon_bytes)} anon, "
-        f"{short_size(memory.file_bytes)} cache, growth {signed_size(container.usage_delta_bytes)}"
-    )
+    return [
+        f"{short_size(memory.usage_bytes)} used {limit}",
+        f"{short_size(memory.anon_bytes)} anon",
+        f"{short_size(memory.file_bytes)} cache",
+        f"growth {signed_size(container.usage_delta_bytes)}",
+    ]

@@ -70,3 +70,11 @@ def test_a_cause_loses_its_path_first() -> None:
     """Who did it is worth more than the directory."""
     assert cells.cause("write by pg -> /data/base/16384", 24) == "write by pg -> …se/16384"
     assert cells.cause("write by pg -> /data/base/16384", 13) == "write by pg  "
+
+
+@given(st.lists(anything.filter(bool), max_size=5), st.integers(0, 60))
+def test_parts_are_whole_or_missing(parts: list[str], room: int) -> None:
+    """As many as fit, in their order."""
+    joined = cells.whole(parts, room)
+    assert cell_len(joined) <= room
+    assert any(joined == ", ".join(map(cells.shown, parts[:end])) for end in range(len(parts) + 1))

@@ -136,3 +136,14 @@ def test_a_terminal_without_colours_gets_words() -> None:
     drawn = text(view(), scenes(2)[-1])
     assert "cache at limit" in drawn
     assert "cache, no leak" in drawn
+
+
+@pytest.mark.parametrize("width", range(20, 130, 7))
+def test_no_number_is_cut(width: int) -> None:
+    """At no width does a heading end within an amount."""
+    state, scene = view(), scenes(3)[-1]
+    for state.inside in (None, scene.snapshot.containers[7]):
+        head = [line.text.rstrip() for line in draw(state, scene, (width, 24))[:2]]
+        heading = head[1] if state.inside is None else draw(state, scene, (width, 24))[2].text
+        assert "\N{HORIZONTAL ELLIPSIS}" not in heading
+        assert "\N{HORIZONTAL ELLIPSIS}" not in head[0]
