@@ -42,11 +42,13 @@ class CgroupSamples:
 
     def make(self, node: Node, nodes: Mapping[int, Node]) -> CgroupSample:
         """The cgroup as of now; `nodes` are all of them by id."""
+        made = self._made.get(node.id)
+        if made is not None and made.state == REMOVED == node.state and not node.ledger.changed:
+            return made  # nothing else about it can change, and there may be thousands
         identity = self._resolver.resolve(node.id, node.path, node.state == REMOVED)
         memory = self._read_memory(node)
         ledger = self._make_ledger(node, nodes)
         parent = node.parent if node.path != "/" else None
-        made = self._made.get(node.id)
         if (
             made is None
             or made.ledger is not ledger

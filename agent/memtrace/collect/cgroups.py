@@ -133,6 +133,7 @@ class CgroupTree:
         for child in self.nodes.values():
             if child.parent == cgroup:
                 child.parent = node.parent
+                child.ledger.changed = True
         del self.nodes[cgroup]
         self._order = None
         if parent is not None:
