@@ -19,6 +19,7 @@ from tests.kernel.harness.memtrace import Memtrace, Row, Snapshot
 from tests.kernel.harness.quiet import Quiet, settle
 
 PAGES = 2503
+INSIDE_PAGES = 307
 SHORT_PAGES = 211
 RUNTIMES = ("docker", "podman", "containerd")
 IMAGES = {"docker": Docker.image, "podman": Podman.image, "containerd": None}  # ctr notes none
@@ -79,6 +80,7 @@ def scene(disk: Path) -> Iterator[Scene]:
             for file in files:
                 file.unlink()
                 (file.parent / "done").unlink()
+                (file.parent / "inside").unlink()
             freed = second.settle()
         yield Scene(cgroups, volumes, running, removed, restarted, freed)
 
@@ -87,7 +89,8 @@ def _start(
     containerd: Containerd, docker: Docker, podman: Podman, volumes: dict[str, Path]
 ) -> dict[str, str]:
     """Start everything, wait for all that was to be written, and return the cgroups."""
-    sleeps = _writes("/data/out", PAGES, "sleep 600")
+    inside = f"dd if=/dev/zero of=/inside bs=4096 count={INSIDE_PAGES}; echo > /data/inside"
+    sleeps = _writes("/data/out", PAGES, f"{inside}; sleep 600")
     containerd.run("containerd-writer", volumes["containerd"], *sleeps)
     docker_id = docker.run("docker-writer", volumes["docker"], *sleeps)
     podman_id = podman.run("podman-writer", volumes["podman"], *sleeps)
@@ -95,7 +98,8 @@ def _start(
     short_docker = docker.run(SHORT[0], volumes[SHORT[0]], *ends, options=("--rm",))
     short_podman = podman.run(SHORT[1], volumes[SHORT[1]], *ends, options=("--rm",))
     for name, volume in volumes.items():
-        _wait_for((volume / "done").exists, f"the work of {name}")
+        last = "done" if name in SHORT else "inside"
+        _wait_for((volume / last).exists, f"the work of {name}")
     return {
         "containerd": f"/{NAMESPACE}/containerd-writer",
         "docker": f"/docker/{docker_id}",
@@ -121,6 +125,24 @@ def test_a_running_container_is_exact(scene: Scene, runtime: str) -> None:
     row = assert_exact(scene.running, ExistingCgroup(scene.cgroups[runtime]))
     driven = row.driven(path=str(scene.volumes[runtime] / "out"), kind="write", comm="dd")
     assert driven == PAGES * PAGE
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_files_are_called_as_the_container_calls_them(scene: Scene, runtime: str) -> None:
+    """Its volume and its own root, wherever the runtime keeps them on the host."""
+    row = scene.running.row(scene.cgroups[runtime])
+    expected = {"/data/out": PAGES * PAGE, "/inside": INSIDE_PAGES * PAGE}
+    for path, size in expected.items():
+        assert [f["resident_bytes"] for f in row.files(container_path=path)] == [size]
+        assert row.driven(container_path=path, kind="write", comm="dd") == size
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_removed_container_keeps_the_names_of_its_files(scene: Scene, runtime: str) -> None:
+    """Nobody could tell them any more: they are remembered."""
+    row = scene.removed.row(scene.cgroups[runtime])
+    (file,) = row.files(path=str(scene.volumes[runtime] / "out"))
+    assert file["container_path"] == "/data/out"
 
 
 @pytest.mark.parametrize("name", SHORT)
