@@ -111,6 +111,7 @@ class DriverRow(NamedTuple):
 
     `path` is the host path when known (undecodable bytes as surrogates), else None;
     `file` is None where the kernel cannot say which file (a fault on shared memory).
+    `tgid` is 0 where the kernel cannot say which process.
     `syscall` is a name such as "pwrite64"; "page fault" for faults; None when unknown.
     """
 
@@ -144,7 +145,8 @@ class ProcessRow:
     """One process' additions to one cgroup, over all its files, and facts about the process.
 
     The facts are of the whole process, wherever its pages are charged, at its end or as last
-    seen; `stall_seconds` is how long its threads waited for memory. None: not told.
+    seen; `stall_seconds` is how long its threads waited for memory. None: not told. `tgid` 0
+    holds what no process is known for.
     """
 
     tgid: int

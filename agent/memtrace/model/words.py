@@ -40,8 +40,9 @@ def cause(driver: Driver | None) -> str:
     if driver is None:
         return ""
     what = target(driver.row)
-    who = driver.row.comm or f"pid {driver.row.tgid}"
-    done = f"{VERBS.get(driver.row.kind, driver.row.kind)} by {who}"
+    verb = VERBS.get(driver.row.kind, driver.row.kind)
+    who = driver.row.comm or (f"pid {driver.row.tgid}" if driver.row.tgid else "")
+    done = f"{verb} by {who}" if who else verb
     return f"{done} -> {what}" if what else done
 
 

@@ -219,12 +219,13 @@ _BOOLEAN = {None: "null", False: "false", True: "true"}
 
 def _driver(driver: Driver, quoted: _Quoted) -> str:
     row, added, delta = driver
+    pid = row.tgid or "null"
     return _DRIVER % (
         quoted[row.path],
         quoted[row.container_path],
         *_numbers(row.file),
-        row.tgid,
-        row.tgid,
+        pid,
+        pid,
         quoted[row.comm],
         quoted[row.kind],
         quoted[row.syscall],
@@ -252,7 +253,7 @@ def _file(entry: File, quoted: _Quoted) -> str:
 def _process(process: Process, quoted: _Quoted) -> str:
     row, added = process
     facts = ["null" if fact is None else fact for fact in _process_facts(row)]
-    return _PROCESS % (row.tgid, quoted[row.comm], added, *facts)
+    return _PROCESS % (row.tgid or "null", quoted[row.comm], added, *facts)
 
 
 def _numbers(file: FileId | None) -> tuple[str, int | str]:

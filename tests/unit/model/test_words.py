@@ -35,6 +35,8 @@ def test_cause_says_what_it_can() -> None:
     """Without a name there is the pid, without a path the file's numbers, else nothing."""
     row = DriverRow(None, None, None, 7, None, "shmem", None, 1)
     assert cause(Driver(row, 1, None)) == "shared memory by pid 7"
+    row = DriverRow(None, "/dev/shm/a", None, 0, None, "shmem", None, 1)
+    assert cause(Driver(row, 1, None)) == "shared memory -> /dev/shm/a"
     row = DriverRow(FileId(8 << 20 | 1, 5), None, None, 7, "dd", "read", None, 1)
     assert cause(Driver(row, 1, None)) == "read by dd -> inode 5 on 8:1"
     assert cause(None) == ""

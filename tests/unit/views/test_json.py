@@ -121,3 +121,17 @@ def test_any_sample_gives_one_line_of_valid_ascii_json(now: Sample, before: Samp
     document = json.loads(line)
     json.dumps(document, ensure_ascii=False).encode()
     VALIDATOR.validate(document)
+
+
+def test_a_process_the_kernel_cannot_name_is_null() -> None:
+    """Unknown is null, never 0."""
+    ledger = Ledger(
+        added=added(shmem=20),
+        drivers=(driver(20, tgid=0, kind="shmem", comm=None),),
+        processes=(process(20, tgid=0),),
+    )
+    document = parsed(sample(cgroup(1, path="/", ledger=ledger)))
+    VALIDATOR.validate(document)
+    (container,) = document["containers"]
+    (row,) = container["drivers"]
+    assert (row["pid"], row["tgid"], container["processes"][0]["pid"]) == (None, None, None)
