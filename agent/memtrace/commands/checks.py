@@ -17,7 +17,7 @@ def gather_checks(root: Path) -> list[Check]:
     from memtrace.kernel.plan import QUESTIONS, make_plan
     from memtrace.kernel.support import kernel_facts
 
-    facts = kernel_facts(QUESTIONS, root)
+    facts = kernel_facts(QUESTIONS)  # of this kernel and process, whatever --root says
     plan = make_plan(facts)
     return [
         _library(),

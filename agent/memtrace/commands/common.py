@@ -99,6 +99,12 @@ def add_state_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_root(root: Path) -> None:
+    """Raise UsageError unless the host's / can be there."""
+    if not root.is_dir():
+        raise UsageError(f"--root {root} is no directory; give where the host's / is.")
+
+
 def positive(text: str) -> int:
     """Parse a whole number from 1 up."""
     try:

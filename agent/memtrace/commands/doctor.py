@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from memtrace.commands.common import ENGINES, MissingFeatureError
+from memtrace.commands.common import ENGINES, MissingFeatureError, check_root
 
 HELP: dict[str, Any] = {
     "description": """\
@@ -52,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from memtrace.commands.checks import gather_checks
     from memtrace.views import doctor as view
 
+    check_root(options.root)
     checks = gather_checks(options.root)
     if options.json:
         sys.stdout.write(view.render_json(checks) + "\n")

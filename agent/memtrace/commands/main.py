@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. Ctrl-C and SIGTERM are a clean end."""
     given = sys.argv[1:] if arguments is None else arguments
     verbose = "-v" in given or "--verbose" in given
+    _replace_closed_streams()
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = _run(arguments)
@@ -65,7 +67,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _replace_closed_streams() -> None:
+    """Put nothing where stdin or stderr is closed: what is opened next would take its number."""
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
 def _run(arguments: Sequence[str] | None) -> int:
+    if sys.stdout is None:
+        raise CommandError("standard output is closed; send it to a file, a pipe or /dev/null.")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a C locale must not end the run
     options = _parser().parse_args(arguments)

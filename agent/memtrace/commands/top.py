@@ -26,6 +26,7 @@ from memtrace.commands.common import (
     add_common,
     add_state_dir,
     cgroup_of,
+    check_root,
     interval,
     positive,
 )
@@ -166,8 +167,7 @@ def _check(options: argparse.Namespace) -> None:
         raise MissingFeatureError(
             "the bcc engine is not available in this version; use --engine libbpf or auto."
         )
-    if not options.root.is_dir():
-        raise UsageError(f"--root {options.root} is no directory; give where the host's / is.")
+    check_root(options.root)
 
 
 def _wanted(options: argparse.Namespace) -> Selection:

@@ -171,6 +171,35 @@ def test_closed_pipe_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert live.closed
 
 
+def test_closed_stdout_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`memtrace top >&-`: exit 1, and nothing is opened in its place."""
+    live = FakeLive()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        assert run(patch, live, "1", "1") == 1
+    assert live.opened is None
+    assert "standard output is closed" in capsys.readouterr().err
+
+
+def test_closed_stderr_and_stdin_are_no_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`memtrace top 2>&- <&-` prints its table."""
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run(monkeypatch, FakeLive(), "1", "1") == 0
+    assert "CONTAINER" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["top", "doctor"])
+def test_a_root_that_is_no_directory(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2, and no word about privileges."""
+    assert main.main([command, "--root", "/no/such/directory"]) == 2
+    assert "no directory" in capsys.readouterr().err
+
+
 def test_unexpected_failure_is_a_sentence_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
