@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import gc
-import itertools
+import math
 import shutil
 import sys
 import time
@@ -218,11 +218,18 @@ def _snapshots(
 
     modeler = Modeler()
     started = time.monotonic()
-    for number in itertools.count(1):
-        if wish.asked:
-            return
+    while not wish.asked:
         yield modeler.snapshot(live.sample())
-        _wait(live, started + number * options.interval, wish, keys)
+        due = started + next_tick(time.monotonic() - started, options.interval)
+        _wait(live, due, wish, keys)
+
+
+def next_tick(passed: float, interval: float) -> float:
+    """Return when the next table is due, in seconds from the start, after `passed` seconds.
+
+    Tables missed meanwhile (Ctrl-Z, a sample that took long) are left out, not made up for.
+    """
+    return (math.floor(passed / interval) + 1) * interval
 
 
 def _wait(live: Live, until: float, wish: Stopping, keys: int | None) -> None:

@@ -78,6 +78,15 @@ def test_count_counts_lines_and_the_first_comes_at_once(
     assert live.closed
 
 
+def test_tables_missed_are_left_out() -> None:
+    """After Ctrl-Z, or a sample that took long, the next one comes at its usual time."""
+    assert top.next_tick(0.0, 2.0) == 2.0
+    assert top.next_tick(1.9, 2.0) == 2.0
+    assert top.next_tick(2.0, 2.0) == 4.0
+    assert top.next_tick(3600.5, 2.0) == 3602.0
+    assert top.next_tick(0.5, 1e300) == 1e300
+
+
 def test_plain_rows_by_default(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
