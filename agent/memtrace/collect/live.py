@@ -165,7 +165,7 @@ def _refuse_missing(facts: KernelFacts, plan: Plan) -> None:
     missing = missing_privileges(facts)
     if missing:
         raise LiveError(
-            f"memtrace needs {' and '.join(missing)} to attach to the kernel; run it with sudo",
+            f"attaching to the kernel needs {' and '.join(missing)}; run it with sudo",
             EXIT_MISSING,
         )
     if plan.blockers:
