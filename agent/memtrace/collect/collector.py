@@ -23,6 +23,7 @@ from memtrace.collect.processes import ShownProcesses
 from memtrace.collect.shmem import ShmemCheck
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.container_mounts import ContainerMounts
+from memtrace.host.file_handles import FileHandles
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.identity import Resolver
 from memtrace.host.lru import drain_batches
@@ -84,7 +85,13 @@ class Collector:
         )
         self._tree = CgroupTree(hierarchy, self._released)
         self._baseline = Baseline(session, self._tree, self.gather)
-        self._namer = Namer(self._names, self._tree, self._baseline, self._drain_events)
+        self._namer = Namer(
+            self._names,
+            self._tree,
+            FileHandles(root, self._names.mounts),
+            self._baseline if can_walk else None,
+            self._drain_events,
+        )
         self._shmem = ShmemCheck(
             session, self._tree, self._baseline, self.gather, lambda: drain_batches(DISK_FILE)
         )
@@ -134,8 +141,7 @@ class Collector:
         changed = [node for node in self._tree.nodes.values() if node.ledger.changed]
         self._mark_active(changed)
         self._rename_processes()
-        if self._can_walk:
-            self._namer.check(changed, self._cgroups.ledgers)
+        self._namer.check(changed, self._cgroups.ledgers)
         self._inside.retry(self._tree.nodes)
         self._processes.begin(time.monotonic())
         made = Sample(

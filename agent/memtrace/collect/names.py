@@ -54,6 +54,19 @@ class Names:
         if len(self._files) > MAX_FILES:
             self._forget_oldest_files()
 
+    def learn_path(self, file: bytes, path: bytes | None, links: int) -> None:
+        """Remember a file's path within its file system; None: it keeps the one it had."""
+        known = self._files.get(file)
+        if path is not None:
+            names = b"".join(name + b"\0" for name in reversed(path.strip(b"/").split(b"/")))
+            seen = PathSeen(file, links, 0, names)
+        elif known is not None:
+            seen = known._replace(links=links)
+        else:
+            return
+        if seen != known:
+            self.learn_file(seen)
+
     def learn_process(self, process: bytes, comm: bytes) -> bool:
         """Remember a process' name; True when it replaces another one (exec)."""
         name = comm.decode("utf-8", "surrogateescape")

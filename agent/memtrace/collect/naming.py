@@ -1,8 +1,9 @@
 """Keeps the names of shown files true: files of the baseline, and files renamed since.
 
 A path is told at first sight, and much is written under a temporary name and renamed
-when it is complete. So files shown are asked for again by a walk: soon after their
-last event, and all of them once a minute. Decides when and which; asks nobody itself.
+when it is complete. So files shown are asked for again: soon after their last event, and
+all of them once a minute. What only a walk can tell waits until walks are cheap enough.
+Decides when and which; asks nobody itself.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-QUIET_SECONDS = 2.0
-"""How long after its last event a file's name is looked at again."""
+QUIET_SECONDS = 1.5
+"""How long after the sample that saw its last event a file's name is looked at again."""
 EVERY_SECONDS = 60.0
 LEAST_PAUSE = 3.0
 SHARE = 0.001
@@ -27,6 +28,7 @@ class NameCheck:
 
     def __init__(self) -> None:
         self._waiting: dict[File, float] = {}
+        self._for_walk: set[File] = set()
         self._rested_at = 0.0
         self._credit = CREDIT_SECONDS
         self._credited_at = time.monotonic()
@@ -42,6 +44,11 @@ class NameCheck:
         now = time.monotonic()
         for file in files:
             self._waiting[file] = now
+            self._for_walk.discard(file)
+
+    def leave(self, files: Iterable[File]) -> None:
+        """Files of which only a walk can tell."""
+        self._for_walk.update(files)
 
     def all_due(self) -> bool:
         """Whether it is time to ask for every shown file's name again."""
@@ -51,14 +58,20 @@ class NameCheck:
         self._all_at = now + EVERY_SECONDS
         return True
 
-    def due(self) -> set[File]:
-        """The files to ask for now; none while resting. They are not waiting any more."""
+    def due(self) -> list[File]:
+        """The files to ask for now, longest waiting first. They are not waiting any more."""
         now = time.monotonic()
-        if now < self._rested_at:
-            return set()
-        found = {file for file, since in self._waiting.items() if now - since >= QUIET_SECONDS}
+        found = [file for file, since in self._waiting.items() if now - since >= QUIET_SECONDS]
         for file in found:
             del self._waiting[file]
+        return found
+
+    def due_for_walk(self) -> list[File]:
+        """The files left to a walk; none while resting. They are not waiting any more."""
+        if time.monotonic() < self._rested_at:
+            return []
+        found = list(self._for_walk)
+        self._for_walk.clear()
         return found
 
     def rest(self, cost: float) -> None:

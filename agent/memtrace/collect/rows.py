@@ -52,6 +52,11 @@ def top_files(ledger: CgroupLedger) -> list[FileKey]:
     return [file for file, _ in _top_files(ledger)]
 
 
+def cached_files(ledger: CgroupLedger) -> list[FileKey]:
+    """Of these, the files that are still in the cache, as far as is known."""
+    return [file for file, row in _top_files(ledger) if row.resident > 0]
+
+
 def nameless_files(made: Ledger) -> list[FileKey]:
     """The files of a Sample's rows whose path was not told."""
     nameless = (row.file for row in made.files if row.path is None and row.file is not None)

@@ -34,31 +34,42 @@ def test_a_file_without_a_name_is_asked_for_at_once(clock: Clock) -> None:
     """And once."""
     names = NameCheck()
     names.unnamed([X])
-    assert names.due() == {X}
-    assert names.due() == set()
+    assert names.due() == [X]
+    assert names.due() == []
 
 
 def test_a_file_just_written_is_asked_for_when_it_is_quiet(clock: Clock) -> None:
-    """2 seconds after its last event: by then it has been renamed."""
+    """Two samples, 2 seconds apart, after its last event: by then it has been renamed."""
     names = NameCheck()
     names.changed([X])
     clock.now += 1
     names.changed([X])
-    clock.now += 1.5
-    assert names.due() == set()
-    clock.now += 0.5
-    assert names.due() == {X}
+    clock.now += 1.4
+    assert names.due() == []
+    clock.now += 0.1
+    assert names.due() == [X]
 
 
 def test_a_walk_is_followed_by_rest(clock: Clock) -> None:
-    """3 seconds at least; nothing waiting is forgotten."""
+    """3 seconds at least; nothing waiting is forgotten, and other means have no rest."""
     names = NameCheck()
     names.rest(0.001)
-    names.unnamed([X])
+    names.leave([X])
+    names.unnamed([Y])
     clock.now += 2.9
-    assert names.due() == set()
+    assert names.due_for_walk() == []
+    assert names.due() == [Y]
     clock.now += 0.1
-    assert names.due() == {X}
+    assert names.due_for_walk() == [X]
+    assert names.due_for_walk() == []
+
+
+def test_an_event_takes_a_file_out_of_the_next_walk(clock: Clock) -> None:
+    """It may be about to be renamed: the walk would tell the name it has until then."""
+    names = NameCheck()
+    names.leave([X, Y])
+    names.changed([X])
+    assert names.due_for_walk() == [Y]
 
 
 def test_walks_may_cost_a_share_of_a_cpu_in_the_long_run(clock: Clock) -> None:
@@ -66,14 +77,14 @@ def test_walks_may_cost_a_share_of_a_cpu_in_the_long_run(clock: Clock) -> None:
     names = NameCheck()
     names.rest(0.060)
     clock.now += 3
-    names.unnamed([X])
-    assert names.due() == {X}
+    names.leave([X])
+    assert names.due_for_walk() == [X]
     names.rest(0.023)  # 3 ms were earned meanwhile: 20 ms too much
-    names.unnamed([X])
+    names.leave([X])
     clock.now += 19.9
-    assert names.due() == set()
+    assert names.due_for_walk() == []
     clock.now += 0.2
-    assert names.due() == {X}
+    assert names.due_for_walk() == [X]
 
 
 def test_everything_is_due_once_a_minute(clock: Clock) -> None:
@@ -90,4 +101,4 @@ def test_an_unnamed_file_does_not_wait_for_quiet(clock: Clock) -> None:
     names = NameCheck()
     names.unnamed([X, Y])
     names.changed([Y])
-    assert names.due() == {X}
+    assert names.due() == [X]
