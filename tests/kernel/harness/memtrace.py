@@ -91,6 +91,7 @@ class Memtrace:
     def __init__(self, *arguments: str, interval: float = 1.0) -> None:
         """Prepare the command; `arguments` go in front of the interval."""
         self._command = [PROGRAM, "top", "--json", *arguments, f"{interval:g}"]
+        self.interval = interval
         self._lines: list[bytes] = []
         self._arrived = threading.Condition()
         self._errors = b""
