@@ -30,6 +30,7 @@ from tests.outcomes import unavailable
 NAME = "path-user"
 CGROUP = f"/{NAMESPACE}/{NAME}"
 OUTSIDE = 307
+GONE_FILE = "/gone"
 LAYERS = 61
 """More than fit into mount(2)'s one page of options: containerd shortens their names."""
 
@@ -72,12 +73,19 @@ def scene(memtrace: Memtrace, rooms: Rooms, disk: Path) -> Iterator[Scene]:
         yield Scene(containerd, rooms.settle(memtrace, _Existing(CGROUP)), volume, outside)
 
 
-@pytest.mark.parametrize("path", USES.keys() - {COPIED})
+@pytest.mark.parametrize("path", USES)
 def test_files_have_the_containers_names(scene: Scene, path: str) -> None:
-    """Image, new, deleted, volume, bound file and tmpfs: as the container calls them."""
+    """Image, copied up, new, deleted, volume, bound file and tmpfs: as the container calls them."""
     row = scene.snapshot.row(CGROUP)
     assert_use(row, path)
     assert row.driven(container_path=path) >= USES[path] * PAGE
+
+
+def test_a_file_removed_while_open_is_deleted(scene: Scene) -> None:
+    """And none of the others is."""
+    row = scene.snapshot.row(CGROUP)
+    shown = {path: {entry["deleted"] for entry in row.files(container_path=path)} for path in USES}
+    assert shown == {path: {path == GONE_FILE} for path in USES}
 
 
 def test_names_of_layers_are_shortened(scene: Scene) -> None:

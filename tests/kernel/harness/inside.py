@@ -47,7 +47,7 @@ USES = {
 }
 """Pages in the cache by the container's own name for the file."""
 COPIED = "/image/changed"
-"""The copy is made under a temporary name; an agent that sees that learns its own one later."""
+"""The copy is made under a temporary name: its own one is learned two samples later."""
 
 
 def prepare(volume: Path, single: Path) -> None:
