@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ NAME = "path-user"
 CGROUP = f"/{NAMESPACE}/{NAME}"
 OUTSIDE = 307
 GONE_FILE = "/gone"
+RENAMED_SECONDS = 3.0
+"""With those that `settle` waits, enough for a file copied up to be looked at again."""
 LAYERS = 61
 """More than fit into mount(2)'s one page of options: containerd shortens their names."""
 
@@ -70,6 +73,7 @@ def scene(memtrace: Memtrace, rooms: Rooms, disk: Path) -> Iterator[Scene]:
         containerd.run(NAME, volume, "/bin/sh", "-c", SCRIPT, mounts=mounts)
         use(containerd.pid(NAME), volume)
         outside.run("write", outside.path("out"), OUTSIDE, PAGE)
+        time.sleep(RENAMED_SECONDS)
         yield Scene(containerd, rooms.settle(memtrace, _Existing(CGROUP)), volume, outside)
 
 
