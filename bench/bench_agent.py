@@ -45,7 +45,8 @@ def crowd(program: Path, directory: Path) -> Iterator[None]:
         for number in range(CGROUPS):
             cgroup = open_cgroups.enter_context(Cgroup(f"bench-{number}"))
             path = directory / f"idle-{number}"
-            cgroup.run("dd", "if=/dev/zero", f"of={path}", f"bs={IDLE_BYTES}", "count=1")
+            size = (f"bs={IDLE_BYTES}", "count=1", "conv=fsync")  # dirty would not be idle
+            cgroup.run("dd", "if=/dev/zero", f"of={path}", *size)
             if number % (CGROUPS // ACTIVE) == 0:
                 cgroup.start(program, "trickle", str(directory / f"busy-{number}"))
         yield

@@ -68,6 +68,11 @@ class Baseline:
         """Files whose baseline is still an estimate."""
         return len(self._unsettled)
 
+    @property
+    def listens(self) -> bool:
+        """Whether a change of a row can mean anything to it now."""
+        return self._walking or bool(self._unsettled)
+
     def note_touch(self, cgroup: int, file: bytes) -> None:
         """A ledger row changed; remembered only where it can unsettle a figure."""
         if self._walking or (cgroup, file) in self._unsettled:

@@ -177,12 +177,14 @@ class Collector:
             wire.LEDGER_VALUE.iter_unpack(values[: count * wire.LEDGER_VALUE.size]),
             strict=True,
         )
+        nodes, baseline_listens = self._tree.nodes, self._baseline.listens
         for (cgroup, file, process, kind), value in pairs:
-            node = self._tree.node(cgroup)
+            node = nodes.get(cgroup) or self._tree.node(cgroup)
             if not node.born:
                 if file not in node.ledger.files:
                     self._remember_walked(node, file)
-                self._baseline.note_touch(cgroup, file)
+                if baseline_listens:
+                    self._baseline.note_touch(cgroup, file)
             entry = node.ledger.row(file, process, kind, value)
             if entry.flags & FILE_SHMEM or self._shmem.is_shmem(file):
                 self._shmem.note_touch(cgroup, file)

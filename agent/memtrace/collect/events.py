@@ -37,11 +37,16 @@ class PathSeen(NamedTuple):
         """The path below its superblock's root, undecodable bytes as surrogates; None: no name."""
         if self.flags & wire.PATH_NONE:
             return None
-        components = [name for name in reversed(self.names.split(b"\0")) if name]
-        start = "/"
-        if not self.placed:
-            start = "…/" if self.flags & wire.PATH_TRUNCATED else ""
-        return start + b"/".join(components).decode("utf-8", "surrogateescape")
+        path = joined(self.names)
+        if self.flags & wire.PATH_TRUNCATED:
+            return f"…{path}"
+        return path if self.placed else path[1:]
+
+
+def joined(names: bytes) -> str:
+    """Components, leaf first, each with its NUL, as a path from the root."""
+    components = [name for name in reversed(names.split(b"\0")) if name]
+    return "/" + b"/".join(components).decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from itertools import chain
 from memtrace.collect import rows
 from memtrace.collect.baseline import Baseline
 from memtrace.collect.cgroups import CgroupTree, Node
+from memtrace.collect.ledger import FILE_UNLINKED, CgroupLedger
 from memtrace.collect.names import Names
 from memtrace.collect.naming import NameCheck
 from memtrace.host.file_handles import FileHandles, OpenMount
@@ -52,7 +53,7 @@ class Namer:
     def check(self, changed: Sequence[Node], made: Mapping[int, Ledger]) -> None:
         """Ask for names of files about to be shown. `made`: what was shown last, by cgroup."""
         for node in changed:
-            self._check.changed(filter(_has_path, rows.growing_files(node.ledger)))
+            self._check.changed(_may_move(node.ledger))
             if not node.born:  # what comes into a new one is told by events
                 self._check.unnamed(self._never_asked(_shown(node, made.get(node.id))))
         if self._check.all_due():
@@ -117,6 +118,14 @@ class Namer:
 def _shown(node: Node, made: Ledger | None) -> list[bytes]:
     """Files without a name in the rows made last, or at first those about to be shown."""
     return rows.top_files(node.ledger) if made is None else rows.nameless_files(made)
+
+
+def _may_move(ledger: CgroupLedger) -> Iterator[bytes]:
+    """The files behind the latest growth that may get another name: not those unlinked."""
+    for file in rows.growing_files(ledger):
+        entry = ledger.files.get(file)
+        if _has_path(file) and not (entry and entry.flags & FILE_UNLINKED):
+            yield file
 
 
 def _has_path(file: bytes) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from memtrace.collect.events import PathSeen
+from memtrace.collect.events import PathSeen, joined
 from memtrace.host.mounts import MountTable, block_device_name
 from memtrace.host.procfs import read_comm, same_start, start_ticks
 from memtrace.kernel import wire
@@ -32,7 +32,7 @@ class Names:
         self._hosts: dict[bytes, str] = {}  # paths on the host, as far as asked for
         self._processes: dict[bytes, str] = {}
         self._devices: dict[int, str | None] = {}
-        self._folders: dict[tuple[int, str], str] = {}
+        self._folders: dict[tuple[int, bytes], str] = {}
 
     @property
     def mounts(self) -> MountTable:
@@ -116,24 +116,27 @@ class Names:
 
     def _host(self, file: bytes, device: int) -> str | None:
         seen = self._files.get(file)
-        path = seen.relative if seen else None
-        if path is None or seen is None:
+        if seen is None or seen.flags & wire.PATH_NONE:
             return None
-        if seen.placed:
-            folder, _, leaf = path.rpartition("/")
-            folder = self._host_folder(seen.superblock or device, folder or "/")
-            path = f"{folder.rstrip('/')}/{leaf}"
-        self._hosts[file] = path
+        path = self._placed(seen, device) if seen.placed else seen.relative
+        if path is not None:
+            self._hosts[file] = path
         return path
 
-    def _host_folder(self, device: int, folder: str) -> str:
+    def _placed(self, seen: PathSeen, device: int) -> str:
+        leaf, _, above = seen.names.partition(b"\0")
+        folder = self._host_folder(seen.superblock or device, above)
+        return f"{folder}/{leaf.decode('utf-8', 'surrogateescape')}"
+
+    def _host_folder(self, device: int, names: bytes) -> str:
         """Where a directory is on the host: asked once, as files come by the directory."""
-        found = self._folders.get((device, folder))
+        found = self._folders.get((device, names))
         if found is None:
             if len(self._folders) >= MAX_FOLDERS:
                 self._folders.clear()
-            found = self._mounts.host_path(device, folder) or folder
-            self._folders[device, folder] = found
+            folder = joined(names)
+            found = (self._mounts.host_path(device, folder) or folder).rstrip("/")
+            self._folders[device, names] = found
         return found
 
     def _device(self, device: int) -> str | None:

@@ -45,11 +45,11 @@ class ShmemCheck:
         self._doubtful_since: float | None = None
         self._rested_at = 0.0
         self._touched: set[Key] | None = None
-        self._devices: set[int] = set()
+        self._devices: set[bytes] = set()  # as in a wire.FILE
 
     def is_shmem(self, file: bytes) -> bool:
         """Whether the file is on a tmpfs met by a walk: a removal alone does not say so."""
-        return wire.FILE.unpack(file)[1] in self._devices
+        return file[8:12] in self._devices
 
     def note_touch(self, cgroup: int, file: bytes) -> None:
         """A ledger row of a shmem file changed."""
@@ -102,7 +102,7 @@ class ShmemCheck:
         whole, before = True, self._baseline.mounted()
         for index, superblock in self._walker.superblocks():
             if superblock.magic == wire.TMPFS_MAGIC:
-                self._devices.add(superblock.device)
+                self._devices.add(superblock.device.to_bytes(4, "little"))
                 walked = self._walker.walk(index, wire.WALK_COUNT | wire.WALK_NOW)
                 whole = whole and not walked.torn and not walked.full
         return whole and before == self._baseline.mounted()

@@ -12,7 +12,6 @@ import errno
 import os
 import resource
 from collections.abc import Sequence
-from dataclasses import replace
 
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.memory_stat import V1, V2, Layout, Number, StatParser, parse_number
@@ -70,17 +69,16 @@ class CgroupFiles:
             others = [_read_number(fd) for fd in self._others]
         except OSError:
             return None
-        memory = self._layout.build(usage, limit, stat, others)
-        return memory if not self._huge else replace(memory, hugetlb_bytes=self._hugetlb())
+        return self._layout.build(usage, limit, stat, others, self._hugetlb())
 
     def _hugetlb(self) -> Number:
-        """All sizes of page together; unknown when one cannot be read, alone of all figures."""
+        """All sizes of page together; unknown when there is none or one cannot be read."""
         try:
             amounts = [_read_number(fd) for fd in self._huge]
         except OSError:
             return None
         known = [amount for amount in amounts if amount is not None]
-        return sum(known) if len(known) == len(amounts) else None
+        return sum(known) if known and len(known) == len(amounts) else None
 
     def _unchanged(self, previous: Memory, usage: Number, limit: Number) -> bool:
         self._skipped += 1

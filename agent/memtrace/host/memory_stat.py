@@ -73,7 +73,7 @@ class Layout:
     others: tuple[str, ...]
     keys: tuple[bytes, ...]
     section: bytes  # where the keys start in memory.stat
-    build: Callable[[Number, Number, Numbers, Numbers], Memory]
+    build: Callable[[Number, Number, Numbers, Numbers, Number], Memory]
 
 
 def _bytes_of(pages: Number) -> Number:
@@ -82,7 +82,7 @@ def _bytes_of(pages: Number) -> Number:
 
 # v1 counts the buffers of TCP sockets only in cgroups with a limit for them, and apart from
 # memory: without one, 0 means not counted.
-def _build_v1(usage: Number, limit: Number, stat: Numbers, others: Numbers) -> Memory:
+def _build_v1(usage: Number, limit: Number, stat: Numbers, others: Numbers, huge: Number) -> Memory:
     cache, rss, inactive, active, shmem, dirty, writeback, refaults, swap = stat
     kernel, memsw_limit, sock, sock_limit = others
     return Memory(
@@ -100,6 +100,7 @@ def _build_v1(usage: Number, limit: Number, stat: Numbers, others: Numbers) -> M
         swap_bytes=swap,
         swap_limit_bytes=_swap_room(memsw_limit, limit),
         sock_bytes=sock if sock or sock_limit is not None else None,
+        hugetlb_bytes=huge,
     )
 
 
@@ -110,7 +111,7 @@ def _swap_room(memsw_limit: Number, limit: Number) -> Number:
     return max(memsw_limit - limit, 0)
 
 
-def _build_v2(usage: Number, limit: Number, stat: Numbers, others: Numbers) -> Memory:
+def _build_v2(usage: Number, limit: Number, stat: Numbers, others: Numbers, huge: Number) -> Memory:
     file, anon, inactive, active, shmem, dirty, writeback, refaults, *rest = stat
     slab, reclaimable, kernel, sock, stack, tables, guest_tables, percpu, hugetlb = rest
     swap, swap_limit = others
@@ -134,6 +135,7 @@ def _build_v2(usage: Number, limit: Number, stat: Numbers, others: Numbers) -> M
         kernel_stack_bytes=stack,
         page_table_bytes=tables if tables is None else tables + (guest_tables or 0),
         percpu_bytes=percpu,
+        hugetlb_bytes=huge,
         hugetlb_charged_bytes=hugetlb,
     )
 
