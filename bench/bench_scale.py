@@ -29,7 +29,7 @@ from common import (
 
 INTERVAL = 1
 INTERVALS, QUICK_INTERVALS = 12, 4
-SETTLING = 4  # snapshots before anything is measured
+SETTLING = 60  # snapshots before anything is measured: by then every file shown has its name
 BAR_MS = 50.0
 
 
@@ -55,7 +55,7 @@ class Change(NamedTuple):
 
 
 PLACES = (Place(1, 0), Place(100, 0), Place(500, 0), Place(100, 50_000), Place(500, 100_000))
-QUICK_PLACES = (Place(100, 0), Place(500, 100_000))
+QUICK_PLACES = (Place(500, 100_000),)
 IDLE, TYPICAL = Change(0, 0), Change(0.01, 0.01)
 CHANGES = (IDLE, Change(0.001, 0.01), TYPICAL, Change(0.01, 1), Change(0.05, 0.05), Change(0.1, 1))
 JUDGED = (Place(500, 100_000), TYPICAL)

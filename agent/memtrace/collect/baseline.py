@@ -20,7 +20,7 @@ from memtrace.collect.sieve import Sieve
 from memtrace.kernel import wire
 from memtrace.kernel.session import Walked
 
-KEPT_FILES = 48
+KEPT_FILES = 32
 """Largest baseline files of a cgroup held by name; the others stay in the kernel's map."""
 MAX_WANTED = 16000
 

@@ -58,8 +58,8 @@ class Namer:
                 self._check.unnamed(self._never_asked(_shown(node, made.get(node.id))))
         if self._check.all_due():
             everything = (rows.cached_files(node.ledger) for node in self._tree.nodes.values())
-            self._check.unnamed(filter(_has_path, chain.from_iterable(everything)))
-        self._ask(self._check.due(), self._look)
+            self._check.again(filter(_has_path, chain.from_iterable(everything)))
+        self._ask(self._check.due(MAX_LOOKS), self._look)
         self._ask(self._check.due_for_walk(), self._walk)
 
     def _never_asked(self, files: list[bytes]) -> list[bytes]:
@@ -82,13 +82,9 @@ class Namer:
                 node.ledger.rename()
 
     def _look(self, files: list[bytes]) -> None:
-        """Try file handles, as many as one sample may; leave other file systems to a walk."""
-        left = MAX_LOOKS
+        """Try file handles; leave other file systems to a walk."""
         for device, group in _by_device(files).items():
             if self._handles.knows(device):
-                self._check.unnamed(group[left:])
-                group = group[:left]
-                left -= len(group)
                 with self._handles.opened(device) as mount:
                     group = [file for file in group if mount is None or not self._find(file, mount)]
             if self._baseline is not None:

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from itertools import islice
 
 QUIET_SECONDS = 1.5
 """How long after the sample that saw its last event a file's name is looked at again."""
 EVERY_SECONDS = 60.0
+AGAIN_SHARE = 0.25
+"""Of what is asked for at one sample, how much may go to files that only may have moved."""
+MAX_WAITING = 16384
 LEAST_PAUSE = 3.0
 SHARE = 0.001
 """Of one CPU's time that walks for names may take in the long run,"""
@@ -27,7 +31,9 @@ class NameCheck:
     """Which names to ask for again. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._waiting: dict[File, float] = {}
+        self._changed: dict[File, float] = {}
+        self._unnamed: dict[File, None] = {}
+        self._again: dict[File, None] = {}
         self._for_walk: set[File] = set()
         self._rested_at = 0.0
         self._credit = CREDIT_SECONDS
@@ -36,15 +42,21 @@ class NameCheck:
 
     def unnamed(self, files: Iterable[File]) -> None:
         """Files without a name: to be asked for at the next opportunity."""
-        for file in files:
-            self._waiting.setdefault(file, 0.0)
+        _add(self._unnamed, (file for file in files if file not in self._changed))
+
+    def again(self, files: Iterable[File]) -> None:
+        """Files whose name may have become another one without an event: in their turn."""
+        _add(self._again, (file for file in files if file not in self._changed))
 
     def changed(self, files: Iterable[File]) -> None:
         """Files with an event just now: they may be about to be renamed."""
         now = time.monotonic()
         for file in files:
-            self._waiting[file] = now
+            self._changed[file] = now
+            self._unnamed.pop(file, None)
             self._for_walk.discard(file)
+        for file in [*self._changed][: max(0, len(self._changed) - MAX_WAITING)]:
+            del self._changed[file]  # it has its turn with all others
 
     def leave(self, files: Iterable[File]) -> None:
         """Files of which only a walk can tell."""
@@ -58,13 +70,15 @@ class NameCheck:
         self._all_at = now + EVERY_SECONDS
         return True
 
-    def due(self) -> list[File]:
-        """The files to ask for now, longest waiting first. They are not waiting any more."""
+    def due(self, most: int) -> list[File]:
+        """At most so many files to ask for now, renamed ones first. They do not wait any more."""
         now = time.monotonic()
-        found = [file for file, since in self._waiting.items() if now - since >= QUIET_SECONDS]
+        quiet = (file for file, since in self._changed.items() if now - since >= QUIET_SECONDS)
+        found = list(islice(quiet, most))
         for file in found:
-            del self._waiting[file]
-        return found
+            del self._changed[file]
+        found += _taken(self._unnamed, most - len(found))
+        return found + _taken(self._again, min(most - len(found), int(most * AGAIN_SHARE)))
 
     def due_for_walk(self) -> list[File]:
         """The files left to a walk; none while resting. They are not waiting any more."""
@@ -81,3 +95,15 @@ class NameCheck:
         self._credit = min(CREDIT_SECONDS, self._credit + earned) - cost
         self._credited_at = now
         self._rested_at = now + max(LEAST_PAUSE, -self._credit / SHARE)
+
+
+def _add(waiting: dict[File, None], files: Iterable[File]) -> None:
+    waiting.update(dict.fromkeys(islice(files, max(0, MAX_WAITING - len(waiting)))))
+
+
+def _taken(waiting: dict[File, None], most: int) -> list[File]:
+    """Take the first so many out."""
+    found = list(islice(waiting, most))
+    for file in found:
+        del waiting[file]
+    return found

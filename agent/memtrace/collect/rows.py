@@ -25,7 +25,7 @@ from memtrace.samples import KINDS, DriverRow, FileId, FileRow, Ledger, ProcessR
 Key = TypeVar("Key")
 Row = TypeVar("Row")
 
-ROWS = 40
+ROWS = 24
 """Rows of each list in a Sample: more than a view shows, so that parents can merge them."""
 
 

@@ -140,7 +140,7 @@ def _print(options: argparse.Namespace, wanted: Selection, opener: Opener | None
         wish.tell(live)
         live.on_progress = _progress(wish)
         for snapshot in _feed(options, wanted, live, wish, keys):
-            sys.stdout.write(draw(snapshot))
+            print(draw(snapshot))
             sys.stdout.flush()
     return 0
 
@@ -278,7 +278,7 @@ def _drawer(wanted: Selection, options: argparse.Namespace) -> Callable[[Snapsho
 
     def drawn(snapshot: Snapshot) -> str:
         chosen = select(snapshot.containers, wanted) if wanted else snapshot.containers
-        return draw(snapshot, chosen) + "\n"
+        return draw(snapshot, chosen)
 
     return drawn
 

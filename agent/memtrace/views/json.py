@@ -54,7 +54,7 @@ class Renderer:
         self._made: dict[int, tuple[Container, str]] = {}
 
     def render(self, snapshot: Snapshot) -> str:
-        """Return the snapshot as one line, without its newline."""
+        """Return the snapshot as one line, without its newline. It may have megabytes: one copy."""
         before, self._made = self._made, {}
         quoted = _Quoted()
         texts = []
@@ -62,10 +62,11 @@ class Renderer:
             key = container.source.cgroup_id
             made = before.get(key)
             if made is None or not _same(made[0], container):
-                made = (container, _container(container, quoted))
+                made = (container, f",{_container(container, quoted)}")
             self._made[key] = made
             texts.append(made[1])
-        return f'{line_of(_head(snapshot))[:-1]},"containers":[{",".join(texts)}]}}'
+        start = f'{line_of(_head(snapshot))[:-1]},"containers":['
+        return "".join([start, *(text[1:] for text in texts[:1]), *texts[1:], "]}"])
 
 
 def _same(made: Container, container: Container) -> bool:

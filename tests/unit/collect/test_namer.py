@@ -123,11 +123,11 @@ def test_many_files_take_several_samples(
 ) -> None:
     """A bounded number each time, none left out and none twice."""
     monkeypatch.setattr(namer, "MAX_LOOKS", 10)
-    for inode in range(2, 26):
+    for inode in range(2, 25):
         rig.kernel.add(rig.id("/a"), records.file(inode), 5)
     counts = []
     for _ in range(4):
         rig.sample()
         counts.append(len(handles.asked))
-    assert counts == [10, 20, 25, 25]
-    assert sorted(handles.asked) == list(range(1, 26))
+    assert counts == [10, 20, 24, 24]
+    assert sorted(handles.asked) == list(range(1, 25))

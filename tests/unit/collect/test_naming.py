@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memtrace.collect import naming
-from memtrace.collect.naming import NameCheck
+from memtrace.collect.naming import MAX_WAITING, NameCheck
 from tests.unit.collect import records
 
 X, Y = records.file(1), records.file(2)
@@ -34,8 +34,8 @@ def test_a_file_without_a_name_is_asked_for_at_once(clock: Clock) -> None:
     """And once."""
     names = NameCheck()
     names.unnamed([X])
-    assert names.due() == [X]
-    assert names.due() == []
+    assert names.due(9) == [X]
+    assert names.due(9) == []
 
 
 def test_a_file_just_written_is_asked_for_when_it_is_quiet(clock: Clock) -> None:
@@ -45,9 +45,9 @@ def test_a_file_just_written_is_asked_for_when_it_is_quiet(clock: Clock) -> None
     clock.now += 1
     names.changed([X])
     clock.now += 1.4
-    assert names.due() == []
+    assert names.due(9) == []
     clock.now += 0.1
-    assert names.due() == [X]
+    assert names.due(9) == [X]
 
 
 def test_a_walk_is_followed_by_rest(clock: Clock) -> None:
@@ -58,7 +58,7 @@ def test_a_walk_is_followed_by_rest(clock: Clock) -> None:
     names.unnamed([Y])
     clock.now += 2.9
     assert names.due_for_walk() == []
-    assert names.due() == [Y]
+    assert names.due(9) == [Y]
     clock.now += 0.1
     assert names.due_for_walk() == [X]
     assert names.due_for_walk() == []
@@ -101,4 +101,24 @@ def test_an_unnamed_file_does_not_wait_for_quiet(clock: Clock) -> None:
     names = NameCheck()
     names.unnamed([X, Y])
     names.changed([Y])
-    assert names.due() == [X]
+    assert names.due(9) == [X]
+
+
+def test_files_that_only_may_have_moved_come_last_and_few_at_a_time(clock: Clock) -> None:
+    """A minute's round over thousands of files does not keep a renamed one waiting."""
+    names = NameCheck()
+    names.again(f"{number:04}".encode() for number in range(1000))
+    names.unnamed([Y])
+    names.changed([X])
+    clock.now += 2
+    assert names.due(8) == [X, Y, b"0000", b"0001"]
+    assert names.due(8) == [b"0002", b"0003"]
+
+
+def test_what_waits_is_bounded(clock: Clock) -> None:
+    """However many files change between two samples."""
+    names = NameCheck()
+    names.changed(f"{number}".encode() for number in range(3 * MAX_WAITING))
+    names.unnamed(f"a{number}".encode() for number in range(3 * MAX_WAITING))
+    clock.now += 2
+    assert len(names.due(10 * MAX_WAITING)) == 2 * MAX_WAITING

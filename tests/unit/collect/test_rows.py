@@ -119,20 +119,20 @@ def test_an_unknown_kind_is_other(names: Names) -> None:
 
 
 def test_only_the_largest_rows_are_shown(names: Names) -> None:
-    """Of 50 files, drivers and processes the 40 largest, each biggest first."""
+    """Of 50 files, drivers and processes the 24 largest, each biggest first."""
     ledger = CgroupLedger()
     many(ledger, 50)
     ledger.settle_interval()
     made = sample_ledger(ledger, names, PAGE)
-    largest = [pages * PAGE for pages in range(50, 10, -1)]
-    assert ROWS == 40
+    largest = [pages * PAGE for pages in range(50, 26, -1)]
+    assert ROWS == 24
     assert [row.added_bytes for row in made.drivers] == largest
     assert [row.added_bytes for row in made.files] == largest
     assert [row.added_bytes for row in made.processes] == largest
 
 
 def test_what_is_recent_is_shown_however_small(names: Names) -> None:
-    """Behind the 40 largest drivers comes the one of this interval, once."""
+    """Behind the 24 largest drivers comes the one of this interval, once."""
     ledger = CgroupLedger()
     many(ledger, 50)
     ledger.settle_interval()
@@ -143,7 +143,7 @@ def test_what_is_recent_is_shown_however_small(names: Names) -> None:
         (50, 4096),
         (1, 4096),
     ]
-    assert len(made.drivers) == 41
+    assert len(made.drivers) == 25
 
 
 def test_the_files_shown_are_those_that_need_names(names: Names) -> None:
