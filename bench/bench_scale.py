@@ -163,7 +163,7 @@ def measure(program: Path, directory: Path, place: Place, count: int) -> list[di
     with crowded(program, directory, place) as churn:
         agent = Agent()
         try:
-            for _ in range(SETTLING):
+            for _ in range(SETTLING if place.files else 4):
                 agent.next_ms()
             for change in CHANGES if place.files else CHANGES[:1]:
                 spent = intervals(agent, churn, change, count)
