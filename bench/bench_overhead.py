@@ -226,6 +226,8 @@ def main() -> int:
     samples = run(QUICK_ROUNDS if quick else ROUNDS)
     cases = {case: figures_of(samples, case) for case in CASES}
     table(cases)
+    if others := max(others, other_programs()):
+        print(f"\nNOT A FIGURE: {others} other BPF programs were attached, also in 'off'")
     publish(
         "overhead",
         {

@@ -32,6 +32,7 @@ class Scene:
 
     cgroups: dict[str, str]
     volumes: dict[str, Path]
+    insides: dict[str, Path]
     running: Quiet
     removed: Quiet
     restarted: Quiet
@@ -51,6 +52,15 @@ def _wait_for(found: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
+def _upper(cgroup: str) -> Path:
+    """Where the files a container writes to its own root are on the host (proc(5), mountinfo)."""
+    process = (ExistingCgroup(cgroup).directory / "cgroup.procs").read_text().split()[0]
+    mounts = Path(f"/proc/{process}/mountinfo").read_text().splitlines()
+    (root,) = [line for line in mounts if line.split()[4] == "/"]
+    options = dict(each.partition("=")[::2] for each in root.split()[-1].split(","))
+    return Path(options["upperdir"]).resolve()
+
+
 @pytest.fixture(scope="module")
 def scene(disk: Path) -> Iterator[Scene]:
     """One container each that writes to its volume and sleeps, and two short ones."""
@@ -68,11 +78,12 @@ def scene(disk: Path) -> Iterator[Scene]:
         podman = stack.enter_context(Podman(disk / "podmand"))
         cgroups = _start(containerd, docker, podman, volumes)
         existing = [ExistingCgroup(cgroups[runtime]) for runtime in RUNTIMES]
-        running = settle(first, existing, [])
+        insides = {runtime: _upper(cgroups[runtime]) / "inside" for runtime in RUNTIMES}
+        files = [volumes[runtime] / "out" for runtime in RUNTIMES]
+        running = settle(first, existing, [*files, *insides.values()])
         for runtime in (docker, podman):
             runtime.remove(f"{runtime.name}-writer")
         containerd.kill("containerd-writer")
-        files = [volumes[runtime] / "out" for runtime in RUNTIMES]
         removed = settle(first, [], files)
         assert first.stop() == 0
         with Memtrace(*state) as second:
@@ -82,7 +93,7 @@ def scene(disk: Path) -> Iterator[Scene]:
                 (file.parent / "done").unlink()
                 (file.parent / "inside").unlink()
             freed = second.settle()
-        yield Scene(cgroups, volumes, running, removed, restarted, freed)
+        yield Scene(cgroups, volumes, insides, running, removed, restarted, freed)
 
 
 def _start(
@@ -131,10 +142,15 @@ def test_a_running_container_is_exact(scene: Scene, runtime: str) -> None:
 def test_files_are_called_as_the_container_calls_them(scene: Scene, runtime: str) -> None:
     """Its volume and its own root, wherever the runtime keeps them on the host."""
     row = scene.running.row(scene.cgroups[runtime])
-    expected = {"/data/out": PAGES * PAGE, "/inside": INSIDE_PAGES * PAGE}
-    for path, size in expected.items():
-        assert [f["resident_bytes"] for f in row.files(container_path=path)] == [size]
-        assert row.driven(container_path=path, kind="write", comm="dd") == size
+    expected = {
+        "/data/out": (PAGES, scene.volumes[runtime] / "out"),
+        "/inside": (INSIDE_PAGES, scene.insides[runtime]),
+    }
+    for path, (pages, file) in expected.items():
+        (shown,) = row.files(container_path=path)
+        assert shown["path"] == str(file)
+        assert shown["resident_bytes"] == scene.running.cached(file) * PAGE
+        assert row.driven(container_path=path, kind="write", comm="dd") == pages * PAGE
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

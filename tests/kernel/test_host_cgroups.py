@@ -11,7 +11,6 @@ import pytest
 
 from memtrace.host import procfs
 from memtrace.host.cgroupfs import CgroupReader
-from memtrace.host.handles import can_find_paths, path_of
 from memtrace.host.hierarchy import Hierarchy, find_hierarchy, walk
 from memtrace.host.mounts import MountTable
 from tests.kernel.harness.cgroup import IS_V1, Cgroup
@@ -115,17 +114,6 @@ def test_a_removed_cgroup_vanishes_and_a_new_one_is_another(reader: CgroupReader
         assert reader.read(old, cgroup.path) is None
         assert reader.held == 0
         assert reader.read(cgroup.cgroup_id, cgroup.path) is not None
-
-
-def test_an_id_leads_to_its_path_until_it_is_stale(hierarchy: Hierarchy) -> None:
-    """Through a file handle, without a walk."""
-    assert can_find_paths(hierarchy)
-    with Cgroup("handle") as cgroup:
-        known = cgroup.cgroup_id
-        assert path_of(hierarchy, known) == cgroup.path
-        inner = (cgroup.directory / "memory.stat").stat().st_ino
-        assert path_of(hierarchy, inner) is None
-    assert path_of(hierarchy, known) is None
 
 
 def test_a_process_is_where_it_was_put(hierarchy: Hierarchy, cgroup: Cgroup) -> None:

@@ -43,8 +43,8 @@ class CgroupSamples:
     def make(self, node: Node, nodes: Mapping[int, Node]) -> CgroupSample:
         """The cgroup as of now; `nodes` are all of them by id."""
         made = self._made.get(node.id)
-        if made is not None and made.state == REMOVED == node.state and not node.ledger.changed:
-            return made  # nothing else about it can change, and there may be thousands
+        if made is not None and self._is_past(node, made):
+            return made
         identity = self._resolver.resolve(node.id, node.path, node.state == REMOVED)
         memory = self._read_memory(node)
         ledger = self._make_ledger(node, nodes)
@@ -59,6 +59,11 @@ class CgroupSamples:
             made = CgroupSample(node.id, parent, node.path, identity, node.state, memory, ledger)
             self._made[node.id] = made
         return made
+
+    def _is_past(self, node: Node, made: CgroupSample) -> bool:
+        """Whether nothing about it can change any more: there may be thousands of those."""
+        gone = made.state == REMOVED == node.state and not node.ledger.changed
+        return gone and not self._resolver.needs_retry(node.id)
 
     def forget(self, cgroup: int) -> None:
         """The cgroup is released."""

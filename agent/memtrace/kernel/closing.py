@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
 
-class Closing:
+class Closing(ABC):
     """A context manager that is its own value and ends in `close`."""
 
+    @abstractmethod
     def close(self) -> None:
         """Give everything back. May be called twice."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self

@@ -72,6 +72,13 @@ def test_refaults_at_the_limit_ask_for_more() -> None:
     assert judged(now, before).advice[0].proposed == 103 * MIB
 
 
+def test_a_file_read_in_a_loop_does_not_ask_for_all_it_read() -> None:
+    """300 MiB refaulted of a 30 MiB file: one step is as much again as there is clean cache."""
+    before = moment(anon=80, file=20, limit=100)
+    now = moment(anon=80, file=20, limit=100, refaulted_bytes=300 * MIB)
+    assert judged(now, before).advice[0].proposed == 120 * MIB
+
+
 def test_full_of_anonymous_memory_is_not_called_healthy() -> None:
     """No rule of this version explains it, so none pretends to."""
     verdict = judged(moment(anon=99, file=1, limit=100))

@@ -43,10 +43,15 @@ def _refaulted(case: Case) -> int | None:
 
 
 def _advice(case: Case, limit: int) -> Advice:
-    """Leave it, unless dropped pages are being read again."""
+    """Leave it, unless dropped pages are being read again.
+
+    A file read in a loop refaults many times its size in an interval, so what was read again
+    is no measure of what is missing: the cache is at most doubled, and then looked at anew.
+    """
     refaulted = _refaulted(case)
     if not refaulted:
         why = "the cache gives way to the program's own memory; this alone does not end in a kill"
         return Advice(NOTHING, None, None, why, "files that were dropped are read from disk again")
     why = f"{size(refaulted)} was read again soon after it had been dropped"
-    return Advice("memory limit", limit, limit + refaulted, why, "more memory for this container")
+    more = min(refaulted, case.page_cache.clean_bytes or 0)
+    return Advice("memory limit", limit, limit + more, why, "more memory for this container")
