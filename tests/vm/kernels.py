@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import lzma
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -21,21 +22,33 @@ from pathlib import Path
 CACHE = Path(__file__).parents[2] / "build" / "vm"
 MIRROR = os.environ.get("MEMTRACE_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+NEWEST = "newest"
 
 
 @dataclass(frozen=True)
 class GuestKernel:
-    """A kernel version and where Debian keeps it; suites are tried in order."""
+    """A kernel version and where Debian keeps it; suites are tried in order.
+
+    `version` is "6.12", or NEWEST for whatever the suite has when it is fetched.
+    """
 
     version: str
     suites: tuple[str, ...]
     package: str = "linux-image-cloud-amd64"
 
+    @property
+    def release_start(self) -> str:
+        """What uname -r begins with; nothing where any version will do."""
+        return "" if self.version == NEWEST else f"{self.version}."
+
 
 # One row per kernel that is booted. No patch version is pinned: a suite moves on by
 # itself. Add a row (5.10 from bullseye, 6.1 from bookworm) and every test that asks
 # for each kernel runs on it too.
-KERNELS: tuple[GuestKernel, ...] = (GuestKernel("6.12", ("bookworm-backports", "trixie")),)
+KERNELS: tuple[GuestKernel, ...] = (
+    GuestKernel(NEWEST, ("trixie-backports", "sid")),
+    GuestKernel("6.12", ("bookworm-backports", "trixie")),
+)
 
 
 class KernelUnavailable(Exception):
@@ -153,8 +166,8 @@ def apt_environment(work: Path, suite: str) -> dict[str, str]:
     return {**os.environ, "APT_CONFIG": str(work / "apt.conf"), "LC_ALL": "C"}
 
 
-def apt_download(work: Path, suite: str, kernel: GuestKernel) -> Path:
-    """Download the image package that the kernel's package stands for."""
+def apt_download(work: Path, suite: str, kernel: GuestKernel) -> list[Path]:
+    """Download the image package that the kernel's package stands for, and its parts."""
     environment = apt_environment(work, suite)
 
     def apt(*command: str) -> str:
@@ -165,22 +178,30 @@ def apt_download(work: Path, suite: str, kernel: GuestKernel) -> Path:
 
     apt("apt-get", "update", "-qq")
     depends = apt("apt-cache", "depends", "--important", kernel.package).split()
-    wanted = f"linux-image-{kernel.version}."
-    package = next((name for name in depends if name.startswith(wanted)), None)
+    wanted = re.compile(rf"linux-image-{re.escape(kernel.release_start)}\d")
+    package = next(filter(wanted.match, depends), None)
     if package is None:
         reason = f"{kernel.package} is not {kernel.version} there"
         raise subprocess.CalledProcessError(1, "apt-cache", stderr=reason)
-    apt("apt-get", "download", "-qq", package)
-    return next((work / "debs").glob("*.deb"))
+    parts = apt("apt-cache", "depends", "--important", package).split()
+    split = [name for name in parts if re.match("linux-(base|binary|modules)-", name)]
+    apt("apt-get", "download", "-qq", package, *split)
+    return list((work / "debs").glob("*.deb"))
 
 
-def unpack(package: Path, root: Path) -> None:
-    """Unpack the package and index its modules, as its installation would."""
+def unpack(packages: list[Path], root: Path) -> None:
+    """Unpack the packages and index their modules, as their installation would."""
 
     def run(*command: str | Path) -> None:
         path = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
         subprocess.run(command, env=path, check=True, capture_output=True, text=True)
 
-    run("dpkg", "-x", package, root)
+    for package in packages:
+        run("dpkg", "-x", package, root)
+    for release in root.glob("usr/lib/modules/*"):  # since 7.0: merged /usr, image beside modules
+        for place in ("boot", "lib/modules"):
+            (root / place).mkdir(parents=True, exist_ok=True)
+        (release / "vmlinuz").rename(root / "boot" / f"vmlinuz-{release.name}")
+        release.rename(root / "lib" / "modules" / release.name)
     files = KernelFiles(root)
     run("depmod", "-b", root, files.release)
