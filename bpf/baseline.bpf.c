@@ -17,6 +17,7 @@
 #include "kernel.h"
 #include "maps.h"
 #include "names.h"
+#include "owner.h"
 #include "shmem.h"
 
 #define MT_LEVELS 8 /* of 64 slots each: 2^48 pages */
@@ -76,7 +77,6 @@ static __always_inline struct mt_walk_state *state(void)
 	return bpf_map_lookup_elem(&walk_state, &zero);
 }
 
-#define CSS_ONLINE 2
 #define MT_ANCESTORS 16
 
 /* A removed cgroup's name, and its nearest ancestor that is still there. */
@@ -97,7 +97,7 @@ static __always_inline void tell_removed(struct mem_cgroup *memcg, __u64 id)
 		return;
 	for (step = 0; step < MT_ANCESTORS; step++) {
 		css = BPF_CORE_READ(css, parent);
-		if (!css || BPF_CORE_READ(css, flags) & CSS_ONLINE)
+		if (!css || !is_leaving(css))
 			break;
 	}
 	event->type = MT_EVENT_CGROUP_RMDIR;
@@ -115,7 +115,7 @@ static __always_inline void tell_removed(struct mem_cgroup *memcg, __u64 id)
 static __always_inline void settle_run(struct mt_walk_state *s)
 {
 	struct mt_baseline_value fresh = {.pages = s->run, .visit = s->visit, .shmem = s->shmem};
-	struct mem_cgroup *memcg = (struct mem_cgroup *)(s->memcg & ~MEMCG_DATA_FLAGS);
+	struct mem_cgroup *memcg = owner(s->memcg);
 	void *into = s->answer.flags & MT_WALK_NOW ? (void *)&resident : (void *)&baseline;
 	struct mt_baseline_value *row;
 	struct mt_baseline_key key;
@@ -123,9 +123,11 @@ static __always_inline void settle_run(struct mt_walk_state *s)
 	if (!s->run)
 		return;
 	key = s->key;
-	key.cgroup = memcg ? memcg_id(memcg) : 0;
-	if (memcg && !(BPF_CORE_READ(memcg, css.flags) & CSS_ONLINE))
-		tell_removed(memcg, key.cgroup);
+	key.cgroup = owner_id(s->memcg);
+	if (memcg && is_leaving(&memcg->css)) {
+		remember_owner(s->memcg, memcg_id(memcg), BPF_NOEXIST);
+		tell_removed(memcg, memcg_id(memcg));
+	}
 	row = bpf_map_lookup_elem(into, &key);
 	if (row && row->visit == s->visit)
 		row->pages += s->run;

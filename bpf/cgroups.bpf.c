@@ -65,6 +65,8 @@ PROBE(cgroup_rmdir)
 
 PROBE(cgroup_release)
 {
+	if (MT_REPARENTS) /* pages of it may be left, charged to its parent */
+		return 0;
 	tell((struct cgroup *)ARG(ctx, 0), (const char *)ARG(ctx, 1), MT_EVENT_CGROUP_RELEASE);
 	return 0;
 }

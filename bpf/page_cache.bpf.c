@@ -12,6 +12,7 @@
 #include "kernel.h"
 #include "ledger.h"
 #include "names.h"
+#include "owner.h"
 #include "shmem.h"
 #include "syscalls.h"
 

@@ -58,8 +58,21 @@ MT_INLINE __u64 folio_pages(struct folio *folio)
 	return 1;
 }
 
-/* The low bits of memcg_data are flags; what is left is the owner. */
-#define MEMCG_DATA_FLAGS 7ULL
+/* Whether a removed cgroup's pages go over to its parent (owner.h). */
+#ifdef MEMTRACE_BCC
+#define MT_REPARENTS false
+#else
+#define MT_REPARENTS bpf_core_field_exists(((struct mem_cgroup_per_node *)0)->objcg)
+#endif
+
+#define CSS_ONLINE 2
+#define CSS_DYING 16
+
+/* Whether the directory of its cgroup is gone, or about to go. */
+MT_INLINE bool is_leaving(struct cgroup_subsys_state *css)
+{
+	return (SREAD(css, flags) & (CSS_ONLINE | CSS_DYING)) != CSS_ONLINE;
+}
 
 MT_INLINE __u64 memcg_id(struct mem_cgroup *memcg)
 {
@@ -67,14 +80,6 @@ MT_INLINE __u64 memcg_id(struct mem_cgroup *memcg)
 	struct kernfs_node *node = SREAD(cgroup, kn);
 
 	return SREAD(node, id);
-}
-
-/* Id of the memory cgroup a folio is charged to, 0 if none. */
-MT_INLINE __u64 owner_id(__u64 memcg_data)
-{
-	__u64 owner = memcg_data & ~MEMCG_DATA_FLAGS;
-
-	return owner ? memcg_id((struct mem_cgroup *)owner) : 0;
 }
 
 /* Id of the memory cgroup a task's own pages are charged to. */
@@ -92,7 +97,22 @@ MT_INLINE __u64 task_memcg_id(struct task_struct *task)
 #ifdef MEMTRACE_BCC
 #define MT_ALIAS_OFFSET __builtin_offsetof(struct dentry, d_u.d_alias)
 #else
-#define MT_ALIAS_OFFSET bpf_core_field_offset(((struct dentry *)0)->d_u.d_alias)
+#define MT_ALIAS_OFFSET alias_offset()
+
+MT_INLINE __u64 alias_offset(void)
+{
+	__u64 offset;
+
+	/* The assembler keeps each offset in its branch: of an absent member it is no instruction. */
+	if (bpf_core_field_exists(((struct dentry *)0)->d_u)) {
+		offset = bpf_core_field_offset(((struct dentry *)0)->d_u.d_alias);
+		asm volatile("" : "+r"(offset));
+	} else {
+		offset = bpf_core_field_offset(((struct dentry___flat *)0)->d_alias);
+		asm volatile("" : "+r"(offset));
+	}
+	return offset;
+}
 #endif
 
 #ifdef MEMTRACE_BCC

@@ -78,6 +78,11 @@ struct dentry {
 	} d_u;
 };
 
+/* By Linux 7.2 the union has lost its name. */
+struct dentry___flat {
+	struct hlist_node d_alias;
+};
+
 struct folio {
 	unsigned long flags;
 	struct address_space *mapping;
@@ -115,11 +120,25 @@ struct cgroup_subsys_state {
 struct cgroup {
 	struct cgroup_subsys_state self;
 	struct kernfs_node *kn;
+	struct cgroup_subsys_state *subsys[1];
 	struct cgroup_root *root;
 };
 
+struct mem_cgroup_per_node;
+
 struct mem_cgroup {
 	struct cgroup_subsys_state css;
+	struct mem_cgroup_per_node *nodeinfo[1];
+};
+
+struct obj_cgroup {
+	struct mem_cgroup *memcg;
+	struct list_head list;
+};
+
+struct mem_cgroup_per_node {
+	struct obj_cgroup *objcg;
+	struct list_head objcg_list;
 };
 
 struct file {

@@ -90,6 +90,7 @@ enum mt_loss {
 	MT_LOST_LEDGER_PAGES, /* pages that went to overflow_* instead of a row */
 	MT_LOST_TOTAL_PAGES,  /* pages whose cgroup had no room in `totals` */
 	MT_LOST_NO_CGROUP,    /* page cache that no memory cgroup pays for */
+	MT_LOST_OWNERS,	      /* removed cgroups whose pages will leave in their parent's name */
 	MT_LOSSES = 8,
 };
 

@@ -1,7 +1,9 @@
 """The tree of memory cgroups: told by events, repaired by a walk. Holds no figures of its own.
 
 A cgroup is running, then removed (its directory is gone, its pages may live on), then
-released (its last page is gone): then its ledger is folded into its parent's.
+released (its last page is gone): then its ledger is folded into its parent's. A kernel that
+charges a removed cgroup's pages to its parent tells no release: there it is folded once its
+ledger was empty twice.
 """
 
 from __future__ import annotations

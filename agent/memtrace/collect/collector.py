@@ -20,6 +20,7 @@ from memtrace.collect.ledger import FILE_SHMEM
 from memtrace.collect.namer import Namer
 from memtrace.collect.names import Names
 from memtrace.collect.processes import ShownProcesses
+from memtrace.collect.removed_owners import forget_folded
 from memtrace.collect.shmem import ShmemCheck
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.container_mounts import ContainerMounts
@@ -258,6 +259,7 @@ class Collector:
             return
         self._repaired = time.monotonic()
         self._tree.repair()
+        forget_folded(self._session, self._tree.nodes, self._drain_events)
         if self._names.refresh():
             for node in self._tree.nodes.values():
                 node.ledger.rename()
@@ -292,7 +294,7 @@ class Collector:
         losses = self._session.losses()
         pages = losses[wire.LOSS_LEDGER_PAGES] + losses[wire.LOSS_TOTAL_PAGES]
         return Lost(
-            ring=losses[wire.LOSS_RING],
+            ring=losses[wire.LOSS_RING] + losses[wire.LOSS_OWNERS],
             map_full=pages * self._page,
             recursion=self._session.recursion_misses() + self._session.unflushed,
             names=losses[wire.LOSS_NAMES],

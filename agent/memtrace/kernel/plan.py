@@ -42,7 +42,10 @@ PROCESS_EVENTS = ("sched_process_exec", "sched_process_exit")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to load. `subvolumes`: where btrfs keeps a subvolume's device, as in device.h."""
+    """What to load. `subvolumes`: where btrfs keeps a subvolume's device, as in device.h.
+
+    `reparents`: a removed cgroup's pages are charged to its parent from then on.
+    """
 
     shmem: bool
     baseline: bool
@@ -51,6 +54,7 @@ class Plan:
     features: dict[str, Feature]
     blockers: tuple[str, ...]
     subvolumes: tuple[int, int] = (0, 0)
+    reparents: bool = False
 
 
 def make_plan(facts: KernelFacts) -> Plan:
@@ -73,7 +77,16 @@ def make_plan(facts: KernelFacts) -> Plan:
             process_events, "a process that changes its name by exec keeps its first one"
         ),
     }
-    return Plan(shmem, baseline, cgroup_events, process_events, features, (), _subvolumes(facts))
+    return Plan(
+        shmem,
+        baseline,
+        cgroup_events,
+        process_events,
+        features,
+        (),
+        _subvolumes(facts),
+        reparents=bool(facts.has_member("mem_cgroup_per_node", "objcg")),
+    )
 
 
 def _blockers(facts: KernelFacts) -> tuple[str, ...]:
@@ -98,8 +111,6 @@ def _blockers(facts: KernelFacts) -> tuple[str, ...]:
         for enum, name in QUESTIONS.enums
         if facts.enum_value(enum, name) is None
     ]
-    if facts.has_member("mem_cgroup_per_node", "objcg"):
-        found.append("page-cache folios are charged through obj_cgroup, which is not read yet")
     return tuple(found)
 
 

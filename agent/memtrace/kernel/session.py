@@ -26,7 +26,10 @@ _EVENT_MAPS = ("events", "losses")
 _LEDGER_MAPS = ("slots", "control", "ledger_a", "ledger_b", "totals", "empty_total")
 _TOLD_MAPS = ("shmem_told",)
 _NAME_MAPS = ("named_files", "named_tasks", "path_scratch")
+_OWNER_MAPS = ("removed_owners",)
+_OWNER_OBJECTS = ("page_cache", "shmem", "baseline")
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
+POSSIBLE_NODES = Path("/sys/devices/system/node/possible")
 _ZERO = struct.pack("<I", 0)
 _FLUSH_TRIES = 1000
 MAX_SUPERBLOCKS = 100_000
@@ -112,13 +115,25 @@ class Session(Closing):
         """Have the file's path told again at its next sight."""
         self._named_files.delete(file)
 
+    def removed_owners(self) -> Iterator[tuple[bytes, int]]:
+        """Where a removed cgroup's pages go over to its parent: (key, the removed cgroup)."""
+        if not self._reparents:
+            return
+        for keys, values, count in self._removed_owners.items():
+            for number, cgroup in enumerate(values[: count * 8].cast("Q")):
+                yield bytes(keys[number * 8 : number * 8 + 8]), cgroup
+
+    def drop_removed_owner(self, key: bytes) -> None:
+        """From here on the pages of this owner are the cgroup's that the kernel charges."""
+        self._removed_owners.delete(key)
+
     # --- baseline ---
 
     def load_walker(self) -> None:
         """Load the baseline walker and its maps; does nothing when it is there."""
         if self._walker is None:
-            shared = _EVENT_MAPS + _NAME_MAPS + _TOLD_MAPS
-            self._walker = self._object("baseline", self._devices, shared)
+            shared = _EVENT_MAPS + _NAME_MAPS + _TOLD_MAPS + _OWNER_MAPS
+            self._walker = self._object("baseline", self._devices | self._nodes, shared)
 
     def superblocks(self) -> Iterator[tuple[int, Walked]]:
         """Every superblock's index, device and magic; nothing of it is walked."""
@@ -184,20 +199,26 @@ class Session(Closing):
     def _load(self, plan: Plan, memory_hierarchy: int) -> None:
         back, forward = map(_u32, plan.subvolumes)
         self._devices = {"cfg_btrfs_root": back, "cfg_btrfs_device": forward}
-        page_cache = self._object("page_cache", self._devices)
+        self._nodes = {"cfg_memory_nodes": _u32(max(cpu_list(text(POSSIBLE_NODES)), default=0) + 1)}
+        self._reparents = plan.reparents
+        page_cache = self._object("page_cache", self._devices | self._nodes)
         self._ring = RingBuffer(page_cache.map("events"))
         self._losses = page_cache.map("losses")
         self._control = page_cache.map("control")
         self._ledgers = (page_cache.map("ledger_a"), page_cache.map("ledger_b"))
         self._totals = page_cache.map("totals")
         self._named_files = page_cache.map("named_files")
+        self._removed_owners = page_cache.map("removed_owners")
         self._flush = page_cache.program("flush")
         if plan.shmem:
-            shared = (*_EVENT_MAPS, *_LEDGER_MAPS, *_NAME_MAPS, *_TOLD_MAPS)
-            self._attach_all(self._object("shmem", share=shared))
+            shared = (*_EVENT_MAPS, *_LEDGER_MAPS, *_NAME_MAPS, *_TOLD_MAPS, *_OWNER_MAPS)
+            self._attach_all(self._object("shmem", self._nodes, share=shared))
         if plan.cgroup_events:
             rodata = {"cfg_memory_hierarchy": _u32(memory_hierarchy)}
             self._attach_all(self._object("cgroups", rodata, share=_EVENT_MAPS))
+        if plan.cgroup_events and plan.reparents:  # after its event, or a row comes without a name
+            rodata |= self._nodes
+            self._attach_all(self._object("reparent", rodata, share=_EVENT_MAPS + _OWNER_MAPS))
         if plan.process_events:
             self._attach_all(self._object("processes", share=_EVENT_MAPS + _NAME_MAPS))
         page_cache.attach("on_mm_filemap_delete_from_page_cache")
@@ -211,6 +232,8 @@ class Session(Closing):
     ) -> BpfObject:
         opened = BpfObject.open(OBJECTS / f"{name}.bpf.o", name, rodata)
         self._objects.append(opened)
+        if not self._reparents and name in _OWNER_OBJECTS:
+            opened.set_max_entries("removed_owners", 1)
         for shared in share:
             opened.reuse_map(shared, self._objects[0].map(shared))
         opened.load()

@@ -45,6 +45,7 @@ class FakeKernel:
         self.forgotten: list[bytes] = []
         self.interrupt: Callable[[], None] = lambda: None  # called all through a walk
         self.walks: list[tuple[int, int]] = []
+        self.owners: dict[bytes, int] = {}
 
     # --- what happens ---
 
@@ -92,6 +93,12 @@ class FakeKernel:
 
     def drop_total(self, cgroup: int) -> None:
         self.sums.pop(cgroup, None)
+
+    def removed_owners(self) -> Iterator[tuple[bytes, int]]:
+        return iter(list(self.owners.items()))
+
+    def drop_removed_owner(self, key: bytes) -> None:
+        del self.owners[key]
 
     def losses(self) -> list[int]:
         return [1, 2, 3, 4, 5, 0, 0, 0]

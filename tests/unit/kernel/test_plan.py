@@ -106,10 +106,12 @@ def test_what_the_ledger_needs_is_a_blocker(kind: str, missing: object) -> None:
     assert (made.baseline, made.cgroup_events, made.process_events) == (False, False, False)
 
 
-def test_pages_charged_through_an_object_cgroup_block() -> None:
-    """A kernel whose folios have another kind of owner is refused, not misread."""
-    (blocker,) = plan(members={("mem_cgroup_per_node", "objcg"): True}).blockers
-    assert "obj_cgroup" in blocker
+@pytest.mark.parametrize("reparents", [True, False])
+def test_a_kernel_that_reparents_is_known_by_its_types(reparents: bool) -> None:
+    """Folios charged through an obj_cgroup go over to the parent; everything is on all the same."""
+    made = plan(members={("mem_cgroup_per_node", "objcg"): reparents})
+    assert made.reparents is reparents
+    assert (made.blockers, off(made)) == ((), set())
 
 
 def test_unreadable_types_are_one_blocker() -> None:
