@@ -13,7 +13,7 @@ from tests.vm.kernels import KERNELS, NEWEST
 SCRIPT = Path(__file__).parent / "removed_cgroups.py"
 SHARED = Path(__file__).parent / "core_workloads.py"
 DISK_MEGABYTES = 256
-SECONDS = 300
+SECONDS = 400
 
 
 @pytest.fixture(scope="module")
