@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
@@ -28,6 +29,8 @@ BURST_SECONDS = 0.01
 
 EXIT_RUNTIME, EXIT_MISSING = 1, 3
 NEEDED = ("CAP_BPF", "CAP_PERFMON")
+# Refusals that pass; any other means that this kernel lacks something, or is laid out otherwise.
+_SHORTAGES = (errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EINTR)
 
 
 class LiveError(Exception):
@@ -184,4 +187,5 @@ def _open_session(plan: Plan, hierarchy_id: int) -> Session:
     try:
         return Session(plan, hierarchy_id)
     except BpfError as error:
-        raise LiveError(f"the kernel refused memtrace's programs: {error}", EXIT_RUNTIME) from error
+        code = EXIT_RUNTIME if error.errno in _SHORTAGES else EXIT_MISSING
+        raise LiveError(f"the kernel refused memtrace's programs: {error}", code) from error

@@ -38,6 +38,8 @@ _MODIFIERS = frozenset((8, 9, 10, 11, 18))  # typedef, volatile, const, restrict
 _COMPOSITES = frozenset((4, 5))  # struct, union
 _HEADER_BYTES = 12
 _MAX_DEPTH = 32  # of nested members and chained modifiers; real types stay below ten
+_MAX_PARTS = 4096  # anonymous parts of one type, all depths together; real types have below 100
+_MAX_STRUCT_BYTES = 1 << 20  # the largest struct of 6.18, with every module, has 150 KiB
 
 
 class Type(NamedTuple):
@@ -110,21 +112,28 @@ class Btf(Closing):
     def has_member(self, owner: str, member: str) -> bool:
         """Whether struct (or union) `owner` has `member`, anonymous parts included."""
         found = self.find("struct", owner) or self.find("union", owner)
-        return found is not None and self._has_member(found, member, _MAX_DEPTH)
+        return found is not None and self._has_member(found, member)
 
     def offset(self, owner: str, member: str) -> int | None:
-        """Bytes from the start of struct `owner` to its own `member`; None: no such one."""
+        """Bytes from the start of struct `owner` to its own `member`; None: no such one.
+
+        Raises BpfError when that is outside the struct, or the struct is larger than any.
+        """
         found = self.find("struct", owner)
         if found is None:
             return None
         composite = self.at(found)  # `signed` is kind_flag here: bit fields, with 24-bit offsets
         mask = 0xFF_FFFF if composite.signed else 0xFFFF_FFFF
-        bits = (
-            place & mask
-            for name, _, place in self._records(composite, "=3I")
-            if self._name(name) == member
-        )
-        return next((place // 8 for place in bits), None)
+        for name, _, place in self._records(composite, "=3I"):
+            if self._name(name) == member:
+                return self._inside(composite, member, (place & mask) // 8)
+        return None
+
+    def _inside(self, owner: Type, member: str, offset: int) -> int:
+        if offset < owner.target <= _MAX_STRUCT_BYTES:
+            return offset
+        where = f"{member} at byte {offset} of {owner.target}"
+        raise BpfError(errno.ERANGE, f"read BTF: struct {owner.name} has {where}")
 
     def enum_value(self, enum: str, name: str) -> int | None:
         """The value of an enumerator; None when the enum or the name does not exist."""
@@ -179,16 +188,22 @@ class Btf(Closing):
             raise BpfError(errno.EINVAL, f"read BTF: {found.name or 'a type'} is no {kind}")
         return found
 
-    def _has_member(self, owner: int, member: str, depth: int) -> bool:
-        if not depth:
-            raise BpfError(errno.ELOOP, f"read BTF: type {owner} contains itself")
-        composite = self._resolved(owner)
-        if composite.kind not in _COMPOSITES:
-            return False
-        members = [(self._name(name), inner) for name, inner, _ in self._records(composite, "=3I")]
-        return any(name == member for name, _ in members) or any(
-            self._has_member(inner, member, depth - 1) for name, inner in members if not name
-        )
+    def _has_member(self, owner: int, member: str) -> bool:
+        """Level by level, with a bound on all parts: doubled at each level they never end."""
+        parts = [owner]
+        for part in parts:
+            composite = self._resolved(part)
+            if composite.kind not in _COMPOSITES:
+                continue
+            for name, inner, _ in self._records(composite, "=3I"):
+                called = self._name(name)
+                if called == member:
+                    return True
+                if not called:
+                    parts.append(inner)
+            if len(parts) > _MAX_PARTS:
+                raise BpfError(errno.ELOOP, f"read BTF: type {owner} contains itself")
+        return False
 
     def _enumerators(self, enum: str) -> Iterator[tuple[str, int]]:
         """(name, value). 32-bit values read as signed, as kernels before 6.0 mark no sign."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 from collections import deque
 
 ENOTSUPP = 524  # kernel-internal, leaks from bpf(2); not in <errno.h>
@@ -36,18 +37,28 @@ messages: deque[str] = deque(maxlen=512)
 class BpfError(Exception):
     """An attempt the kernel or libbpf refused.
 
-    `str()` is one sentence for people; `attempted` is what it was about; `errno` is the
-    positive error number (4000 and up: libbpf's own); `log` is everything libbpf and
-    the verifier said, whole, and also shows as a note in a traceback.
+    `str()` is one sentence for people, with the cause where the log has one; `attempted` is
+    what it was about; `errno` is the positive error number (4000 and up: libbpf's own); `log`
+    is everything libbpf and the verifier said, whole, and also shows as a note in a traceback.
     """
 
     def __init__(self, code: int, attempted: str, log: str = "") -> None:
-        super().__init__(f"cannot {attempted}: {describe(code)}")
+        super().__init__(f"cannot {attempted}: {cause(log) or describe(code)}")
         self.errno = code
         self.attempted = attempted
         self.log = log
         if log:
             self.add_note(log)
+
+
+def cause(log: str) -> str:
+    """What libbpf found missing or out of place in the kernel's types; empty: nothing of that."""
+    missing = re.search(r"failed to resolve CO-RE relocation <\w+> \[\d+\] ([\w. ]+?) \(", log)
+    if missing:
+        return f"this kernel has no {missing[1]}"
+    if "failed to perform CO-RE relocations" in log:
+        return "this kernel's types make no sense"
+    return ""
 
 
 def describe(code: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memtrace.kernel.support import KernelFacts, Questions
+from memtrace.kernel.support import KernelFacts, Pair, Questions
 from memtrace.samples import Feature
 
 QUESTIONS = Questions(
@@ -32,6 +32,22 @@ QUESTIONS = Questions(
     enums=(("pageflags", "PG_head"), ("cgroup_subsys_id", "memory_cgrp_id")),
     helpers=("loop", "get_current_task_btf", "task_pt_regs", "ringbuf_query"),
     offsets=(("btrfs_inode", "vfs_inode"), ("btrfs_inode", "root"), ("btrfs_root", "anon_dev")),
+    # What the walk reads at addresses the verifier knows nothing of: it refuses a wrong place
+    # everywhere else.
+    layout=(
+        ("file", "f_inode"),
+        ("super_block", "s_list"),
+        ("super_block", "s_inodes"),
+        ("super_block", "s_magic"),
+        ("inode", "i_sb"),
+        ("inode", "i_sb_list"),
+        ("inode", "i_mapping"),
+        ("address_space", "i_pages"),
+        ("address_space", "nrpages"),
+        ("xarray", "xa_head"),
+        ("xa_node", "shift"),
+        ("xa_node", "slots"),
+    ),
     modules=("btrfs",),
 )
 
@@ -65,11 +81,12 @@ def make_plan(facts: KernelFacts) -> Plan:
     shmem = _has(facts, "mm_lru_insertion")
     cgroup_events = _have(facts, CGROUP_EVENTS)
     process_events = _have(facts, PROCESS_EVENTS)
-    baseline = bool(facts.has_helper("loop"))
+    unplaced = facts.unplaced()
+    baseline = bool(facts.has_helper("loop")) and not unplaced
     features = {
         "page_cache": Feature(True, "exact"),
         "shmem": _shmem_feature(shmem, baseline),
-        "baseline": _baseline_feature(baseline),
+        "baseline": _baseline_feature(baseline, unplaced),
         "cgroup_events": _events_feature(
             cgroup_events, "removed cgroups are noticed by a walk every 20 s only"
         ),
@@ -92,8 +109,8 @@ def make_plan(facts: KernelFacts) -> Plan:
 def _blockers(facts: KernelFacts) -> tuple[str, ...]:
     if not facts.btf:
         return (
-            "this kernel has no readable type information (/sys/kernel/btf/vmlinux), which the "
-            f"libbpf engine needs: {facts.btf_problem}",
+            "the libbpf engine needs the kernel's types (/sys/kernel/btf/vmlinux), which cannot be "
+            f"used: {facts.btf_problem}",
         )
     found = [f"tracepoint {name} is missing" for name in PAGE_CACHE_EVENTS if not _has(facts, name)]
     found += [
@@ -142,9 +159,16 @@ def _shmem_feature(traced: bool, walked: bool) -> Feature:
     return Feature(True, "exact once quiet (walk of tmpfs); up to 31 pages per CPU late until then")
 
 
-def _baseline_feature(available: bool) -> Feature:
+def _baseline_feature(available: bool, unplaced: tuple[Pair, ...]) -> Feature:
     if available:
         return Feature(True, "exact: walk of all superblocks")
+    if unplaced:
+        owner, member = unplaced[0]
+        return Feature(
+            False,
+            f"struct {owner} has no member {member}: what was cached before memtrace started "
+            "is unknown, only growth is shown",
+        )
     return Feature(
         False,
         "this kernel has no bpf_loop (before 5.17): what was cached before memtrace "

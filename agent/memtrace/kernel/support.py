@@ -33,6 +33,7 @@ class Questions:
     enums: tuple[Pair, ...] = ()  # (enum, enumerator)
     helpers: tuple[str, ...] = ()  # "loop" for bpf_loop
     offsets: tuple[Pair, ...] = ()  # (struct, its own member)
+    layout: tuple[Pair, ...] = ()  # likewise, of the kernel itself only
     modules: tuple[str, ...] = ()  # where offsets are looked for, too
 
 
@@ -46,6 +47,7 @@ class Answers:
     enums: Mapping[Pair, int | None] = field(default_factory=dict)
     helpers: Mapping[str, bool | None] = field(default_factory=dict)
     offsets: Mapping[Pair, int | None] = field(default_factory=dict)
+    layout: Mapping[Pair, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,10 @@ class KernelFacts:
         """Bytes from the start of the kernel's or a module's struct to its own member."""
         return self.answers.offsets[owner, member]
 
+    def unplaced(self) -> tuple[Pair, ...]:
+        """What of the asked layout the kernel's types do not have."""
+        return tuple(pair for pair, place in self.answers.layout.items() if place is None)
+
 
 def kernel_facts(questions: Questions = Questions(), root: Path = Path("/")) -> KernelFacts:
     """Ask the running kernel. Files are read below `root`; nothing missing raises."""
@@ -128,6 +134,7 @@ def ask(btf: Btf, questions: Questions) -> Answers:
         enums={pair: btf.enum_value(*pair) for pair in questions.enums},
         helpers={name: _has_helper(btf, name) for name in questions.helpers},
         offsets={pair: btf.offset(*pair) for pair in questions.offsets},
+        layout={pair: btf.offset(*pair) for pair in questions.layout},
     )
 
 
@@ -140,6 +147,7 @@ def unknown(questions: Questions) -> Answers:
         dict.fromkeys(questions.enums),
         dict.fromkeys(questions.helpers),
         dict.fromkeys(questions.offsets),
+        dict.fromkeys(questions.layout),
     )
 
 

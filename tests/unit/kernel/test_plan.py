@@ -19,6 +19,7 @@ COMPLETE = Answers(
     enums=dict.fromkeys(QUESTIONS.enums, 4),
     helpers=dict.fromkeys(QUESTIONS.helpers, True),
     offsets=dict(zip(QUESTIONS.offsets, (392, 8, 888), strict=True)),
+    layout=dict.fromkeys(QUESTIONS.layout, 8),
 )
 
 
@@ -69,6 +70,13 @@ def test_without_bpf_loop_there_is_no_baseline() -> None:
     made = plan(helpers={"loop": False})
     assert off(made) == {"baseline"}
     assert not made.baseline
+
+
+def test_without_what_the_walk_reads_there_is_no_baseline() -> None:
+    """A member that only the walk needs costs the baseline alone, which names it."""
+    made = plan(layout={("xarray", "xa_head"): None})
+    assert off(made) == {"baseline"}
+    assert "struct xarray has no member xa_head" in made.features["baseline"].reason
 
 
 def test_without_a_walk_shared_memory_is_approximate() -> None:
@@ -130,6 +138,7 @@ ANSWERS = st.builds(
     members=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.members, MAYBE)),
     enums=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.enums, NUMBER)),
     helpers=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.helpers, MAYBE)),
+    layout=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.layout, NUMBER)),
 )
 
 
