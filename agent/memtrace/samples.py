@@ -201,6 +201,14 @@ class CgroupSample:
 
 
 @dataclass(frozen=True, slots=True)
+class Swap:
+    """The machine's swap areas together, in bytes; both 0 where there is none."""
+
+    total_bytes: int
+    used_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class BaselineState:
     """How the starting point was obtained: off, walking, settling, done or unavailable."""
 
@@ -228,3 +236,4 @@ class Sample:
     baseline: BaselineState = BaselineState()
     cpus: int | None = None  # online CPUs: how far memory.stat may lag behind
     page_bytes: int = 4096
+    swap: Swap | None = None

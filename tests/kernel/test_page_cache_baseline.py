@@ -13,7 +13,7 @@ import pytest
 from tests.kernel.harness.cgroup import Cgroup
 from tests.kernel.harness.expect import assert_exact, same_file
 from tests.kernel.harness.files import PAGE
-from tests.kernel.harness.memtrace import Memtrace, Row
+from tests.kernel.harness.memtrace import Memtrace, Row, Snapshot
 from tests.kernel.harness.quiet import Quiet
 from tests.kernel.harness.room import Room, Rooms
 
@@ -24,6 +24,8 @@ SHARED = 709
 WRITERS = 4
 CYCLE_PAGES = 1009
 RESTARTS = 3
+LIMIT_PAGES = 640  # below what a cycle caches
+FIRE_INTERVAL = 2.0  # the default; memory.stat lags by as much
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,37 @@ def test_baseline_and_restarts_while_writers_run(rooms: Rooms) -> None:
         for room in with_writers:
             row = assert_exact(snapshot, room.cgroup)
             _assert_file_agrees(row, room.path("file"), snapshot)
+
+
+def test_baseline_under_fire(rooms: Rooms) -> None:
+    """Taken while four writers write against limits that reclaim: exact two intervals later."""
+    with_writers = [rooms.open(f"fire-{number}") for number in range(WRITERS)]
+    for room in with_writers:
+        room.cgroup.limit(LIMIT_PAGES * PAGE)
+    running = [room.start("cycle", room.path("file"), CYCLE_PAGES) for room in with_writers]
+    time.sleep(1)
+    with Memtrace(interval=FIRE_INTERVAL) as memtrace:
+        memtrace.first()
+        time.sleep(1)
+        for process in running:
+            _end(process)
+        before = {room: room.cgroup.file_bytes() for room in with_writers}
+        snapshot = memtrace.after(time.time() + 2 * FIRE_INTERVAL)
+        after = {room: room.cgroup.file_bytes() for room in with_writers}
+        if not snapshot_agrees(snapshot, after):  # memory.stat lags, and others may reclaim
+            snapshot = memtrace.next()
+            after = {room: room.cgroup.file_bytes() for room in with_writers}
+    assert snapshot_agrees(snapshot, after), (before, after)
+    for room in with_writers:
+        row = snapshot.row(room.cgroup.path)
+        assert row.cache("baseline") is not None
+        assert row.removed_by("reclaim") > 0
+
+
+def snapshot_agrees(snapshot: Snapshot, kernel: dict[Room, int]) -> bool:
+    """Whether the ledger of every room is what the kernel says, to the byte."""
+    rows = {room: snapshot.row(room.cgroup.path) for room in kernel}
+    return all(rows[room].attributed == figure for room, figure in kernel.items())
 
 
 def _assert_file_agrees(row: Row, path: Path, quiet: Quiet) -> None:

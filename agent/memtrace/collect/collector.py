@@ -28,6 +28,7 @@ from memtrace.host.file_handles import FileHandles
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.identity import Resolver
 from memtrace.host.lru import drain_batches
+from memtrace.host.swap import read_swap
 from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
 from memtrace.kernel.session import OBJECTS, Session
@@ -69,6 +70,7 @@ class Collector:
         tombstones: Tombstones | None = None,
     ) -> None:
         self._session = session
+        self._root = root
         self._can_walk = can_walk
         self._hierarchy = hierarchy
         self._processes = ShownProcesses(root)
@@ -157,6 +159,7 @@ class Collector:
             baseline=self._baseline_state(),
             cpus=os.cpu_count(),
             page_bytes=self._page,
+            swap=read_swap(self._root),
         )
         self._end_interval()
         if self._tombstones is not None:

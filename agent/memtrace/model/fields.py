@@ -59,6 +59,22 @@ MEMORY: tuple[Field, ...] = (
     _gauge("unexplained_bytes", "UNEXPL", "usage that no figure above accounts for (signed)"),
 )
 
+
+def _named(name: str) -> Field:
+    return next(field for field in MEMORY if field.name == name)
+
+
+# What working_set_bytes is made of, and what of all memory reclaim could take.
+WORKING_SET: tuple[Field, ...] = (
+    _named("usage_bytes"),
+    _named("working_set_bytes"),
+    _gauge("active_file_bytes", "ACTIVE", "file cache used more than once: working set"),
+    _gauge("reclaimable_slab_bytes", "RECSLAB", "kernel objects that reclaim can free"),
+    _gauge("rss_bytes", "RSS", "anonymous memory, as the kubelet calls it"),
+    _gauge("reclaimable_file_bytes", "RECFILE", "clean file cache that reclaim can take"),
+    _gauge("reclaimable_bytes", "RECLAIM", "clean file cache and slab that reclaim can take"),
+)
+
 PAGE_CACHE: tuple[Field, ...] = (
     _gauge("attributed_bytes", "LEDGER", "baseline + added - removed"),
     _gauge("unattributed_bytes", "REST", "the kernel's cache figure minus the ledger's (signed)"),
@@ -85,10 +101,6 @@ NAME = Field("name", "text", "label", "container, unit or cgroup", "CONTAINER", 
 CAUSE = Field("cause", "text", "label", "what put most into the cache", "TOP CAUSE", 20)
 
 
-def _named(name: str) -> Field:
-    return next(field for field in (*MEMORY, *PAGE_CACHE) if field.name == name)
-
-
 # The columns of plain rows, left to right; the last takes what width remains.
 PLAIN: tuple[Field, ...] = (
     NAME,
@@ -96,7 +108,7 @@ PLAIN: tuple[Field, ...] = (
     LIMIT_SHARE,
     _named("anon_bytes"),
     _named("file_bytes"),
-    _named("baseline_bytes"),
+    next(field for field in PAGE_CACHE if field.name == "baseline_bytes"),
     GROWTH,
     CAUSE,
 )

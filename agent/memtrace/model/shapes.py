@@ -18,6 +18,7 @@ from memtrace.samples import (
     FileRow,
     Lost,
     ProcessRow,
+    Swap,
 )
 
 
@@ -41,6 +42,21 @@ class MemoryFigures(NamedTuple):
     percpu_bytes: int | None = None
     hugetlb_bytes: int | None = None
     unexplained_bytes: int | None = None
+
+
+class WorkingSet(NamedTuple):
+    """What the kubelet counts, and what reclaim could take; fields.WORKING_SET says what each is.
+
+    `rss_bytes` is anonymous memory, as the kubelet calls it.
+    """
+
+    usage_bytes: int | None = None
+    working_set_bytes: int | None = None
+    active_file_bytes: int | None = None
+    reclaimable_slab_bytes: int | None = None
+    rss_bytes: int | None = None
+    reclaimable_file_bytes: int | None = None
+    reclaimable_bytes: int | None = None
 
 
 class PageCache(NamedTuple):
@@ -148,6 +164,7 @@ class Container(NamedTuple):
     source: CgroupSample
     leaf: bool
     memory: MemoryFigures
+    working_set: WorkingSet
     page_cache: PageCache
     usage_delta_bytes: int | None
     file_delta_bytes: int | None
@@ -170,3 +187,4 @@ class Snapshot(NamedTuple):
     features: Mapping[str, Feature]
     baseline: BaselineState
     containers: tuple[Container, ...]
+    swap: Swap | None

@@ -13,10 +13,11 @@ from memtrace.model import deltas, page_cache
 from memtrace.model.known import Known, Setting, framed, moved
 from memtrace.model.memory import Limit, figures
 from memtrace.model.rows import Tables, joined_tables, own_tables, rows_of
-from memtrace.model.shapes import Container, MemoryFigures, PageCache, Rows, Snapshot
+from memtrace.model.shapes import Container, Snapshot
 from memtrace.model.totals import Totals, add_up
 from memtrace.model.verdict import judge
 from memtrace.model.verdict.case import Case, lag_bound
+from memtrace.model.working_set import explain
 from memtrace.samples import CgroupSample, Memory, Sample
 
 Entry = TypeVar("Entry")
@@ -51,6 +52,7 @@ def describe(sample: Sample, known: Known | None, elapsed: float | None) -> tupl
         sample.features,
         sample.baseline,
         tuple([now.containers[key] for key in now.cgroups]),
+        sample.swap,
     )
     return made, now
 
@@ -105,6 +107,7 @@ def _container(now: Known, key: int, past: _Past) -> Container:
     rows = rows_of(now.tables[key], totals)
     limits: tuple[Limit, int | None] = now.frame.limits[key], now.frame.swap_limits[key]
     memory = figures(cgroup.memory, *limits, now.setting.mode, cgroup.parent_id is None)
+    explained = explain(cgroup.memory)
     cache = page_cache.compare(totals, cgroup.memory, past.totals, past.memory)
     usage_before = past.memory.usage_bytes if past.memory else None
     file_before = past.memory.file_bytes if past.memory else None
@@ -112,6 +115,7 @@ def _container(now: Known, key: int, past: _Past) -> Container:
         cgroup,
         key in now.frame.tree.leaves,
         memory,
+        explained,
         cache,
         deltas.gauge(memory.usage_bytes, usage_before),
         deltas.gauge(memory.file_bytes, file_before),
@@ -119,14 +123,15 @@ def _container(now: Known, key: int, past: _Past) -> Container:
         _kind_deltas(totals, past.totals),
         totals.removed,
         rows,
-        judge(_case(memory, cache, rows, past, now.setting.bound)),
+        judge(Case(memory, explained, cache, rows, _rest_before(past), now.setting.bound)),
     )
 
 
-def _case(memory: MemoryFigures, cache: PageCache, rows: Rows, past: _Past, bound: int) -> Case:
+def _rest_before(past: _Past) -> int | None:
+    """Return what was unattributed at the previous sample."""
     attributed = past.totals.attributed_bytes if past.totals else None
     file = past.memory.file_bytes if past.memory else None
-    return Case(memory, cache, rows, deltas.gauge(file, attributed), bound)
+    return deltas.gauge(file, attributed)
 
 
 def _past(cgroup: CgroupSample, before: Known | None) -> _Past:

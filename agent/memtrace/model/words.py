@@ -5,9 +5,10 @@ Does not escape or cut.
 
 from __future__ import annotations
 
-from memtrace.model.shapes import Advice, Driver, Evidence, Verdict
+from memtrace.model.shapes import Advice, Driver, Evidence, Verdict, WorkingSet
 from memtrace.model.units import size
-from memtrace.samples import DriverRow, FileRow
+from memtrace.model.working_set import given_back
+from memtrace.samples import DriverRow, FileRow, Swap
 
 VERBS: dict[str, str] = {
     "read": "read",
@@ -44,6 +45,27 @@ def cause(driver: Driver | None) -> str:
     who = driver.row.comm or (f"pid {driver.row.tgid}" if driver.row.tgid else "")
     done = f"{verb} by {who}" if who else verb
     return f"{done} -> {what}" if what else done
+
+
+def working_set(figures: WorkingSet) -> str:
+    """Return what the kubelet counts and what of that is no burden; empty when unknown."""
+    back = given_back(figures)
+    if back is None or figures.usage_bytes is None or figures.working_set_bytes is None:
+        return ""
+    counted = f"{size(figures.working_set_bytes)} of {size(figures.usage_bytes)}"
+    sure = figures.reclaimable_bytes is not None
+    least, unsaid = ("", "") if sure else ("at least ", " (v1 does not tell the part of slab)")
+    return (
+        f"The kubelet counts {counted} as working set; {least}{size(back)} of that would be "
+        f"given back under pressure{unsaid}."
+    )
+
+
+def swap(figures: Swap | None) -> str:
+    """Return how much of the machine's swap is used; empty without swap."""
+    if figures is None or not figures.total_bytes:
+        return ""
+    return f"{size(figures.used_bytes)} of {size(figures.total_bytes)} swap used"
 
 
 def target(row: DriverRow | FileRow) -> str:

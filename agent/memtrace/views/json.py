@@ -25,6 +25,7 @@ from memtrace.model.shapes import (
     Process,
     Snapshot,
     Verdict,
+    WorkingSet,
 )
 from memtrace.model.words import device_name
 from memtrace.samples import KINDS, REASONS, FileId
@@ -91,7 +92,7 @@ def _quote(text: str) -> str:
 
 
 def _head(snapshot: Snapshot) -> dict[str, Any]:
-    lost = snapshot.lost
+    lost, swap = snapshot.lost, snapshot.swap
     return {
         "schema": SCHEMA,
         "time": snapshot.time,
@@ -105,6 +106,10 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
             "recursion": lost.recursion,
             "names": lost.names,
             "netlink": lost.netlink,
+        },
+        "swap": {
+            "total_bytes": None if swap is None else swap.total_bytes,
+            "used_bytes": None if swap is None else swap.used_bytes,
         },
         "features": {
             name: {"enabled": feature.enabled, "reason": feature.reason}
@@ -164,7 +169,7 @@ _amounts_of_memory = attrgetter(*_AMOUNTS_OF_MEMORY)
 _IO = ",".join(f'{{"kind":"{kind}",{_slots("bytes", "delta_bytes")}}}' for kind in KINDS)
 _REMOVED_BY = ",".join(f'{{"reason":"{reason}",{_slots("bytes")}}}' for reason in REASONS)
 _FIGURES = (
-    f'{_slots(*_AMOUNTS_OF_MEMORY)},"page_cache":{{{_slots(*PageCache._fields)}}},'
+    f'{_slots(*_AMOUNTS_OF_MEMORY)},"working_set":{{{_slots(*WorkingSet._fields)}}},"page_cache":{{{_slots(*PageCache._fields)}}},'
     f'"io":[{_IO}],"removed_by":[{_REMOVED_BY}]'
 )
 
@@ -173,6 +178,7 @@ def _figures(container: Container) -> str:
     """Return the amounts, in the order of _FIGURES; formatted, as they are many."""
     amounts = (
         *_amounts_of_memory(container.memory),
+        *container.working_set,
         *container.page_cache,
         *chain.from_iterable(zip(container.added, container.added_deltas, strict=True)),
         *container.removed,

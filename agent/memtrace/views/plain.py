@@ -150,6 +150,7 @@ def _remarks(snapshot: Snapshot, page: Page) -> Iterable[str]:
     if page.faded:
         yield f"{remarks.leftovers(page.faded)}."
     yield from _verdicts(page.rows)
+    yield from _swapped(snapshot, page.rows)
     yield remarks.unattributed([page.whole] if page.whole is not None else list(page.rows))
     yield printable(remarks.baseline(snapshot.baseline))
     yield remarks.losses(snapshot.lost)
@@ -162,6 +163,21 @@ def _verdicts(rows: Sequence[Container]) -> Iterable[str]:
     for container in rows:
         if len(rows) == 1 or container.verdict.severity in _NOTABLE:
             yield f"{_name(container)}: {printable(container.verdict.claim)}"
+        if len(rows) == 1 and (explained := words.working_set(container.working_set)):
+            yield explained
+
+
+def _swapped(snapshot: Snapshot, rows: Sequence[Container]) -> Iterable[str]:
+    """Say who is in swap, most first, and what the machine has of it; nothing without swap."""
+    node = words.swap(snapshot.swap)
+    inside = sorted((c for c in rows if c.memory.swap_bytes), key=_swap_bytes, reverse=True)
+    amounts = [f"{_name(c)} {short_size(c.memory.swap_bytes)}" for c in inside[:_LATEST]]
+    if node:
+        yield "; ".join([f"node: {node}", *([f"in swap: {', '.join(amounts)}"] if amounts else [])])
+
+
+def _swap_bytes(container: Container) -> int:
+    return container.memory.swap_bytes or 0
 
 
 def _legend(interval: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memtrace.model.shapes import Evidence, MemoryFigures, PageCache, Rows
+from memtrace.model.shapes import Evidence, MemoryFigures, PageCache, Rows, WorkingSet
 from memtrace.samples import Sample
 
 MIB = 1 << 20
@@ -18,6 +18,7 @@ class Case(NamedTuple):
     """One cgroup's figures; `bound` is how far the kernel's figures may lag, in bytes."""
 
     memory: MemoryFigures
+    working_set: WorkingSet
     page_cache: PageCache
     rows: Rows
     unattributed_before: int | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memtrace.model import fields
+from memtrace.model import fields, words
 from memtrace.model.shapes import Container, PageCache
 from memtrace.model.units import percent
 from memtrace.views.screen import cells
@@ -29,6 +29,11 @@ _DEPTHS: dict[str, int] = {
     "unexplained_bytes": 1,
     "limit_bytes": 0,
     "working_set_bytes": 0,
+    "rss_bytes": 1,
+    "active_file_bytes": 1,
+    "reclaimable_slab_bytes": 1,
+    "reclaimable_bytes": 0,
+    "reclaimable_file_bytes": 1,
     "swap_bytes": 0,
     "swap_limit_bytes": 0,
     "hugetlb_bytes": 0,
@@ -39,7 +44,7 @@ _DEPTHS: dict[str, int] = {
     "unattributed_bytes": 0,
     "refaulted_bytes": 0,
 }
-_OF = {field.name: field for field in (*fields.MEMORY, *fields.PAGE_CACHE)}
+_OF = {field.name: field for field in (*fields.MEMORY, *fields.WORKING_SET, *fields.PAGE_CACHE)}
 
 
 class Part(NamedTuple):
@@ -87,6 +92,8 @@ def _called(field: fields.Field) -> str:
 def _meaning(container: Container, name: str) -> str:
     text = _OF[name].help
     by = container.memory.limit_cgroup
+    if name == "working_set_bytes":
+        return words.working_set(container.working_set) or text
     return f"{text}: {by}" if name == "limit_bytes" and by else text
 
 

@@ -42,6 +42,9 @@ def explanation(container: Container, width: int) -> Iterator[str]:
         first, *more = wrapped(evidence.text, width - _VALUE)
         yield f"{shown(words.evidence_value(evidence)):>{_VALUE - 2}}  {first}"
         yield from (" " * _VALUE + rest for rest in more)
+    if explained := words.working_set(container.working_set):
+        yield ""
+        yield from wrapped(explained, width)
     if verdict.others:
         others = (words.VERDICTS.get(other, other) for other in verdict.others)
         yield from wrapped(f"also possible: {', '.join(others)}", width)

@@ -58,6 +58,7 @@ def node_line(view: View, scene: Scene | None, width: int) -> Line:
         f"{short_size(memory.file_bytes)} cache ({short_size(cache.baseline_bytes)} before)",
         f"growth {signed_size(whole.usage_delta_bytes)}",
     ]
+    parts += [swap] if (swap := words.swap(scene.snapshot.swap)) else []
     trend = scene.trends.get(whole.source.cgroup_id, NO_TREND)
     return line(_with_chart(parts, trend, width, view.look))
 
@@ -113,9 +114,11 @@ def _amounts(container: Container) -> list[str]:
         left = short_size(figure(container, "file_bytes"))
         return [f"removed: {left} of its cache is left", "charged to what is above it"]
     limit = f"of {short_size(memory.limit_bytes)}" if memory.limit_bytes else "without a limit"
+    swapped = [f"{short_size(memory.swap_bytes)} in swap"] if memory.swap_bytes else []
     return [
         f"{short_size(memory.usage_bytes)} used {limit}",
         f"{short_size(memory.anon_bytes)} anon",
         f"{short_size(memory.file_bytes)} cache",
+        *swapped,
         f"growth {signed_size(container.usage_delta_bytes)}",
     ]

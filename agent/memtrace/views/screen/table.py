@@ -46,7 +46,7 @@ def figure(container: Container, name: str) -> int | None:
     """
     if name == "file_bytes" and container.source.state == "removed":
         return container.page_cache.attributed_bytes
-    for part in (container.memory, container.page_cache, container):
+    for part in (container.memory, container.working_set, container.page_cache, container):
         if name in part._fields:
             value: int | None = getattr(part, name)
             return value
@@ -140,6 +140,12 @@ COLUMNS: tuple[Column[Item], ...] = (
     _amount(_OF["file_bytes"], 6),
     _amount(_OF["shmem_bytes"], 8.5),
     _amount(_OF["slab_bytes"], 8.6),
+    Column(
+        _OF["swap_bytes"],
+        lambda row, room: cells.number(short_size(row.container.memory.swap_bytes), room),
+        8.7,
+        lambda row: row.container.memory.swap_bytes or None,  # without swap the first to go
+    ),
     _amount(_OF["baseline_bytes"], 12),
     _amount(_OF["working_set_bytes"], 14),
     _amount(_OF["clean_bytes"], 15),
