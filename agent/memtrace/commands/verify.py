@@ -2,6 +2,7 @@
 
 Two comparisons a step, both to the page: the file's row against what the workload did
 (a prime number of pages), and the cgroup's whole cache in the ledger against memory.stat.
+Where the kernel has a second referee, its count must be the ledger's, too.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from memtrace.collect.live import Live, LiveError, open_live
 from memtrace.commands.common import CommandError
 from memtrace.commands.stopping import Stopping, stopping
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.hierarchy import Hierarchy, find_hierarchy
+from memtrace.kernel.errors import BpfError
+from memtrace.kernel.referee import Net, Referee, why_absent
 from memtrace.model.shapes import Container
 from memtrace.model.snapshot import snapshot
 from memtrace.views.json import line_of
@@ -31,6 +35,7 @@ SMALL = 1009
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SETTLE_SECONDS = 10.0
 SCHEMA = "memtrace.verify/1"
+_COLUMNS = "{:>8}{:>8}{:>3}{:>8}{:>9}{:>8}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +50,22 @@ class Step:
     file: int | None
     kernel: int | None
     ledger: int | None
+    shmem: int | None = None  # of the cgroup, by kernel
+    referee: Net | None = None  # None: this kernel has no second one
 
     @property
     def ok(self) -> bool:
-        return self.wanted == self.file and self.kernel == self.ledger is not None
+        agreed = self.wanted == self.file and self.kernel == self.ledger is not None
+        return agreed and self.referee in (None, (self.ledger, self.shmem))
+
+
+class Witnesses(NamedTuple):
+    """Who is asked after a step."""
+
+    live: Live
+    hierarchy: Hierarchy
+    where: Path  # the cgroup's directory
+    referee: Referee | None
 
 
 def verify(options: argparse.Namespace) -> int:
@@ -56,24 +73,31 @@ def verify(options: argparse.Namespace) -> int:
     try:
         with stopping() as wish, open_live(options.root, options.engine, baseline=False) as live:
             wish.tell(live)
-            steps = list(_steps(live, options, wish))
+            absent = why_absent()
+            steps = list(_steps(live, options, wish, absent))
             uncharged = live.uncharged_pages()
     except LiveError as error:
         failure = CommandError(str(error))
         failure.exit_code = error.exit_code
         raise failure from error
+    except BpfError as error:
+        raise CommandError(f"the second referee cannot be asked: {error}") from error
     except OSError as error:
         raise CommandError(f"the workload cannot run here: {error}; is the disk full?") from error
     proven = all(step.ok for step in steps)
     if options.json:
-        facts = {"ok": proven, "steps": [*map(_facts, steps)], "uncharged_pages": uncharged}
+        facts: dict[str, object] = {"ok": proven, "steps": [*map(_facts, steps)]}
+        facts["second_referee"] = {"enabled": not absent, "reason": absent}
+        facts["uncharged_pages"] = uncharged
         print(line_of({"schema": SCHEMA, **facts}))
     else:
-        print(*_conclusion(steps, uncharged), sep="\n")
+        print(*_conclusion(steps, uncharged, absent), sep="\n")
     return 0 if proven else 1
 
 
-def _conclusion(steps: list[Step], uncharged: int) -> Iterator[str]:
+def _conclusion(steps: list[Step], uncharged: int, absent: str) -> Iterator[str]:
+    if absent:
+        yield f"no second referee: {absent}; memory.stat alone was asked."
     if uncharged:
         yield f"{uncharged} pages of this machine have no memory cgroup: no row can show them."
     good = sum(step.ok for step in steps)
@@ -83,19 +107,19 @@ def _conclusion(steps: list[Step], uncharged: int) -> Iterator[str]:
         yield f"NOT verified: {len(steps) - good} of {len(steps)} steps differ."
 
 
-def _steps(live: Live, options: argparse.Namespace, wish: Stopping) -> Iterator[Step]:
+def _steps(live: Live, options: argparse.Namespace, wish: Stopping, absent: str) -> Iterator[Step]:
     hierarchy = find_hierarchy(options.root)
     live.sample()
     if not options.json:
-        print(
-            f"\n{'pages after each step':34}{'wanted':>8}{'file':>8}  |{'kernel':>8}{'ledger':>8}"
-        )
-    with _cgroup(hierarchy) as where, _directory() as folder:
+        heads = ("wanted", "file", "|", "kernel", "referee", "ledger")
+        print(f"\n{'pages after each step':34}" + _COLUMNS.format(*heads))
+    with _cgroup(hierarchy) as where, _directory() as folder, _referee(where, absent) as referee:
         for name, path, wanted, act in _workload(folder):
             wish.raise_if_asked()
             _in_cgroup(where, act)
             blank = Step(name, wanted, None, None, None)
-            step = _settled(live, hierarchy, where, path, blank, wish)
+            witnesses = Witnesses(live, hierarchy, where, referee)
+            step = _settled(witnesses, path, blank, wish)
             if not options.json:
                 _show(step)
             yield step
@@ -162,6 +186,16 @@ def _cgroup(hierarchy: Hierarchy) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def _referee(where: Path, absent: str) -> Iterator[Referee | None]:
+    """Attached during the steps alone: it costs every page of any file on the machine."""
+    if absent:
+        yield None
+        return
+    with Referee(where.stat().st_ino) as referee:
+        yield referee
+
+
+@contextlib.contextmanager
 def _directory() -> Iterator[Path]:
     """On a real file system: tmpfs is no page cache of a file."""
     with tempfile.TemporaryDirectory(prefix="memtrace-verify-", dir="/var/tmp") as folder:
@@ -184,16 +218,14 @@ def _in_cgroup(where: Path, act: Callable[[], None]) -> None:
         raise OSError("a step of the workload failed")
 
 
-def _settled(
-    live: Live, hierarchy: Hierarchy, where: Path, path: Path, step: Step, wish: Stopping
-) -> Step:
+def _settled(witnesses: Witnesses, path: Path, step: Step, wish: Stopping) -> Step:
     """Wait until the kernel's own figure has caught up (it lags by up to 3 s), then compare."""
     end = time.monotonic() + SETTLE_SECONDS
-    reader = CgroupReader(hierarchy)
+    reader = CgroupReader(witnesses.hierarchy)
     try:
         while True:
-            live.wait(0.5)
-            step = _compare(live, reader, where, path, step)
+            witnesses.live.wait(0.5)
+            step = _compare(witnesses, reader, path, step)
             if step.ok or time.monotonic() > end:
                 return step
             wish.raise_if_asked()
@@ -201,9 +233,10 @@ def _settled(
         reader.close()
 
 
-def _compare(live: Live, reader: CgroupReader, where: Path, path: Path, step: Step) -> Step:
+def _compare(witnesses: Witnesses, reader: CgroupReader, path: Path, step: Step) -> Step:
+    where, referee = witnesses.where, witnesses.referee
     cgroup = where.stat().st_ino
-    shown = snapshot(live.sample(), None, None)
+    shown = snapshot(witnesses.live.sample(), None, None)
     mine = next((row for row in shown.containers if row.source.cgroup_id == cgroup), None)
     memory = reader.read(cgroup, f"/{where.name}")
     return replace(
@@ -211,6 +244,8 @@ def _compare(live: Live, reader: CgroupReader, where: Path, path: Path, step: St
         file=_file_pages(mine, str(path)) if mine else None,
         kernel=_pages(memory.file_bytes if memory else None),
         ledger=_pages(mine.page_cache.attributed_bytes if mine else None),
+        shmem=_pages(memory.shmem_bytes if memory else None),
+        referee=referee.net() if referee else None,
     )
 
 
@@ -226,8 +261,9 @@ def _pages(size: int | None) -> int | None:
 
 def _show(step: Step) -> None:
     mark = "ok" if step.ok else "DIFFERS"
-    file, kernel, ledger = _text(step.file), _text(step.kernel), _text(step.ledger)
-    print(f"{step.name:34}{step.wanted:>8}{file:>8}  |{kernel:>8}{ledger:>8}  {mark}")
+    counted = _text(step.referee.file if step.referee else None)
+    figures = (str(step.wanted), _text(step.file), "|", _text(step.kernel), counted)
+    print(f"{step.name:34}" + _COLUMNS.format(*figures, _text(step.ledger)) + f"  {mark}")
     sys.stdout.flush()
 
 
@@ -242,5 +278,8 @@ def _facts(step: Step) -> dict[str, object]:
         "file_pages": step.file,
         "kernel_pages": step.kernel,
         "ledger_pages": step.ledger,
+        "referee_pages": step.referee.file if step.referee else None,
+        "kernel_shmem_pages": step.shmem,
+        "referee_shmem_pages": step.referee.shmem if step.referee else None,
         "ok": step.ok,
     }
