@@ -69,8 +69,9 @@ class Memory:
     """The kernel's own hierarchical figures of one memory cgroup, in bytes.
 
     v1: `total_*` of memory.stat and *_in_bytes; v2: the plain keys. `file_bytes`
-    includes shmem on both. `limit_bytes` and `swap_limit_bytes` are this cgroup's own
-    limits (None: none set); the effective ones are computed by the model. v1 does not say
+    includes shmem on both. `limit_bytes`, `swap_limit_bytes` (v2) and `memsw_limit_bytes`
+    (v1: memory and swap together) are this cgroup's own limits (None: none set); the
+    effective ones are computed by the model. v1 does not say
     what kernel memory consists of. `hugetlb_bytes` is the hugetlb controller's figure, which
     is no part of usage; `hugetlb_charged_bytes` is what of it the kernel charges to memory.
     """
@@ -90,6 +91,7 @@ class Memory:
     kernel_bytes: int | None = None  # v2 `kernel`, v1 kmem.usage_in_bytes
     swap_bytes: int | None = None
     swap_limit_bytes: int | None = None
+    memsw_limit_bytes: int | None = None
     sock_bytes: int | None = None
     kernel_stack_bytes: int | None = None
     page_table_bytes: int | None = None

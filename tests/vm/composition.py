@@ -171,7 +171,27 @@ def check_swap(checks: Checks, memtrace: Memtrace) -> None:
     (cgroup / "memory.swap.max").write_text(str(SWAP_LIMIT))
     (cgroup / "memory.max").write_text(str(LIMIT))
     Holder(cgroup, touch_anonymous).work()
-    row = row_of(memtrace.after(time.time() + QUIET_SECONDS), cgroup)
+    snapshot = memtrace.after(time.time() + QUIET_SECONDS)
+    row = row_of(snapshot, cgroup)
+    equal(checks, "swap: of the machine", snapshot["swap"], machine_swap())
+    held = row["anon_bytes"] + row["swap_bytes"]
+    most = TOUCHED + 4 * MIB + memory_stat(cgroup)["swapcached"]  # Python itself
+    between(checks, "swap: anonymous memory, here and there", held, TOUCHED, most)
+    equal(checks, "swap: verdict", row["verdict"]["id"], "swap_in_use")
+    figures, stat = row["working_set"], memory_stat(cgroup)
+    equal(
+        checks,
+        "swap: reclaimable slab",
+        figures["reclaimable_slab_bytes"],
+        stat["slab_reclaimable"],
+    )
+    given = (
+        stat["active_file"] + stat["inactive_file"] - stat["file_dirty"] - stat["file_writeback"]
+    )
+    given += stat["slab_reclaimable"]
+    equal(checks, "swap: reclaimable", figures["reclaimable_bytes"], given)
+    above_row = row_of(snapshot, above)
+    equal(checks, "swap: of the parent", above_row["swap_bytes"], row["swap_bytes"])
     equal(
         checks, "swap: bytes", row["swap_bytes"], int((cgroup / "memory.swap.current").read_text())
     )
@@ -179,6 +199,14 @@ def check_swap(checks: Checks, memtrace: Memtrace) -> None:
     equal(checks, "swap: limit", row["swap_limit_bytes"], SWAP_LIMIT_ABOVE)
     cached = memory_stat(cgroup)["swapcached"]
     between(checks, "swap: unexplained", row["unexplained_bytes"], -STOCK, STOCK + cached)
+
+
+def machine_swap() -> dict[str, int]:
+    """What /proc/meminfo says."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+    total, free = kib["SwapTotal"] * 1024, kib["SwapFree"] * 1024
+    return {"total_bytes": total, "used_bytes": total - free}
 
 
 def check_huge_pages(checks: Checks, memtrace: Memtrace) -> None:

@@ -98,17 +98,10 @@ def _build_v1(usage: Number, limit: Number, stat: Numbers, others: Numbers, huge
         refaulted_bytes=_bytes_of(refaults),
         kernel_bytes=kernel,
         swap_bytes=swap,
-        swap_limit_bytes=_swap_room(memsw_limit, limit),
+        memsw_limit_bytes=memsw_limit,
         sock_bytes=sock if sock or sock_limit is not None else None,
         hugetlb_bytes=huge,
     )
-
-
-def _swap_room(memsw_limit: Number, limit: Number) -> Number:
-    """v1 limits memory and swap together: what is left for swap with memory at its limit."""
-    if memsw_limit is None or limit is None:
-        return memsw_limit
-    return max(memsw_limit - limit, 0)
 
 
 def _build_v2(usage: Number, limit: Number, stat: Numbers, others: Numbers, huge: Number) -> Memory:

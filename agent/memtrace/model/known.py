@@ -8,6 +8,7 @@ that moved, neither now nor the last time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+from operator import attrgetter
 from typing import NamedTuple
 
 from memtrace.model.memory import Limit, effective_limits, effective_swap_limits
@@ -18,6 +19,9 @@ from memtrace.model.tree import Tree, grow
 from memtrace.samples import CgroupSample
 
 Cgroups = dict[int, CgroupSample]
+
+_limits = attrgetter("limit_bytes", "swap_limit_bytes", "memsw_limit_bytes")
+_NO_LIMITS = (None, None, None)
 
 
 class Setting(NamedTuple):
@@ -55,7 +59,8 @@ def framed(cgroups: Cgroups, before: Known | None) -> Frame:
         if all(_place(cgroups[key]) == _place(before.cgroups[key]) for key in changed):
             return before.frame
     tree = grow(cgroups)
-    return Frame(tree, effective_limits(tree, cgroups), effective_swap_limits(tree, cgroups))
+    limits = effective_limits(tree, cgroups)
+    return Frame(tree, limits, effective_swap_limits(tree, cgroups, limits))
 
 
 def moved(cgroups: Cgroups, frame: Frame, before: Known) -> frozenset[int]:
@@ -77,7 +82,7 @@ def _changed(cgroups: Cgroups, before: Cgroups) -> set[int]:
 def _place(cgroup: CgroupSample) -> tuple[object, ...]:
     """Return what the frame follows from."""
     memory = cgroup.memory
-    limits = (None, None) if memory is None else (memory.limit_bytes, memory.swap_limit_bytes)
+    limits = _NO_LIMITS if memory is None else _limits(memory)
     return (cgroup.parent_id, cgroup.path, cgroup.state, limits)
 
 

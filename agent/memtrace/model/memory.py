@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 
 from memtrace.model.shapes import MemoryFigures
@@ -34,17 +34,36 @@ def effective_limits(tree: Tree, cgroups: Mapping[int, CgroupSample]) -> dict[in
     return limits
 
 
-def effective_swap_limits(tree: Tree, cgroups: Mapping[int, CgroupSample]) -> dict[int, int | None]:
-    """Return for each cgroup the smallest swap limit on its way up; None where there is none."""
-    limits: dict[int, int | None] = {}
+def effective_swap_limits(
+    tree: Tree, cgroups: Mapping[int, CgroupSample], limits: Mapping[int, Limit]
+) -> dict[int, int | None]:
+    """Return for each cgroup how much may be in swap; None where nothing limits it.
+
+    v2: the smallest swap limit on its way up. v1 limits memory and swap together: what the
+    smallest of those leaves for swap when memory stands at its effective limit (`limits`).
+    """
+    swap = _smallest(tree, cgroups, attrgetter("swap_limit_bytes"))
+    both = _smallest(tree, cgroups, attrgetter("memsw_limit_bytes"))
+    return {key: _least(swap[key], _beside(both[key], limits[key][0])) for key in tree.top_down}
+
+
+def _smallest(
+    tree: Tree, cgroups: Mapping[int, CgroupSample], own: Callable[[Memory], int | None]
+) -> dict[int, int | None]:
+    found: dict[int, int | None] = {}
     for key in tree.top_down:
-        limit = limits.get(tree.parent.get(key, -1))
         memory = cgroups[key].memory
-        own = memory.swap_limit_bytes if memory is not None else None
-        if own is not None and (limit is None or own < limit):
-            limit = own
-        limits[key] = limit
-    return limits
+        mine = own(memory) if memory is not None else None
+        found[key] = _least(found.get(tree.parent.get(key, -1)), mine)
+    return found
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((limit for limit in (one, other) if limit is not None), default=None)
+
+
+def _beside(both: int | None, limit: int | None) -> int | None:
+    return None if both is None else max(0, both - (limit or 0))
 
 
 def figures(

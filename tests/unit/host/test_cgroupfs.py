@@ -61,7 +61,7 @@ def test_v1_figures_have_their_names(tmp_path: Path) -> None:
         refaulted_bytes=69469 * PAGE,
         kernel_bytes=23101440,
         swap_bytes=12288,
-        swap_limit_bytes=805306368 - 536870912,
+        memsw_limit_bytes=805306368,
         sock_bytes=8192,
     )
 
@@ -153,12 +153,12 @@ def test_huge_pages_of_v1_are_in_a_hierarchy_of_their_own(tmp_path: Path) -> Non
 
 
 def test_no_limit_is_none(v1: Host) -> None:
-    """v1's huge number is no limit; without a limit there is no room for swap to tell."""
+    """v1's huge number is no limit, of memory and of both together."""
     v1.write("a/memory.limit_in_bytes", "9223372036854771712\n")
     v1.write("a/memory.memsw.limit_in_bytes", "9223372036854771712\n")
     memory = v1.read("/a")
     assert memory is not None
-    assert (memory.limit_bytes, memory.swap_limit_bytes) == (None, None)
+    assert (memory.limit_bytes, memory.memsw_limit_bytes) == (None, None)
 
 
 def test_an_unchanged_cgroup_gives_the_same_object_again(v1: Host) -> None:
@@ -186,7 +186,7 @@ def test_a_forced_read_is_a_full_read(v1: Host) -> None:
         usage_bytes=370327552,
         file_bytes=1,
         kernel_bytes=23101440,
-        swap_limit_bytes=268435456,
+        memsw_limit_bytes=805306368,
         sock_bytes=8192,
     )
 

@@ -85,6 +85,25 @@ def test_huge_pages_are_subtracted_where_they_are_charged() -> None:
     assert unexplained(replace(known, hugetlb_bytes=30, hugetlb_charged_bytes=30), "v2") == 0
 
 
+def swap_limits(found: dict[int, CgroupSample]) -> dict[int, int | None]:
+    """The effective swap limits of these cgroups."""
+    tree = grow(found)
+    return effective_swap_limits(tree, found, effective_limits(tree, found))
+
+
+def test_limits_of_memory_and_swap_together() -> None:
+    """On v1 swap gets what the smallest of them leaves beside memory at its effective limit."""
+    cgroups = [
+        cgroup(1, path="/"),
+        cgroup(2, 1, "/a", memory=Memory(limit_bytes=400, memsw_limit_bytes=440)),
+        cgroup(3, 2, "/a/b", memory=Memory(limit_bytes=160, memsw_limit_bytes=640)),
+        cgroup(4, 2, "/a/c", memory=Memory(limit_bytes=160, memsw_limit_bytes=200)),
+        cgroup(5, 2, "/a/d", memory=Memory(limit_bytes=900, memsw_limit_bytes=900)),
+    ]
+    found = {each.cgroup_id: each for each in cgroups}
+    assert swap_limits(found) == {1: None, 2: 40, 3: 280, 4: 40, 5: 40}
+
+
 def test_effective_swap_limit_is_the_smallest_on_the_way_up() -> None:
     """None where nobody set one."""
     found = by_id(
@@ -96,7 +115,7 @@ def test_effective_swap_limit_is_the_smallest_on_the_way_up() -> None:
         cgroup(6, 4, "/a/c/e", memory=Memory(swap_limit_bytes=500)),
     )
     expected = {1: None, 2: 300, 3: 300, 4: 0, 5: None, 6: 0}
-    assert effective_swap_limits(grow(found), found) == expected
+    assert swap_limits(found) == expected
 
 
 def test_kernel_memory_comes_from_its_parts_on_older_kernels() -> None:
