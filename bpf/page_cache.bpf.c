@@ -8,36 +8,13 @@
  * sees the additions.
  */
 #include "engine.h"
-#include "device.h"
+#include "identify.h"
 #include "kernel.h"
 #include "ledger.h"
 #include "names.h"
 #include "owner.h"
 #include "shmem.h"
 #include "syscalls.h"
-
-/* Fills key's file part and says what becomes of the inode's pages. */
-MT_INLINE __u32 identify_file(struct inode *host, struct mt_ledger_key *key, bool *metadata)
-{
-	struct super_block *sb = KREAD(host, i_sb);
-	__u64 magic = KREAD(sb, s_magic);
-
-	*metadata = (KREAD(host, i_mode) & S_IFMT) != S_IFREG;
-	if (magic == BDEVFS_MAGIC) {
-		key->device = KREAD(host, i_rdev);
-		key->inode = 0;
-		key->generation = 0;
-		return MT_SLOT_COUNTED;
-	}
-	key->device = subvolume_device(host, magic);
-	if (!key->device)
-		key->device = KREAD(sb, s_dev);
-	key->inode = KREAD(host, i_ino);
-	key->generation = KREAD(host, i_generation);
-	if (magic == HUGETLBFS_MAGIC)
-		return MT_SLOT_HUGETLB;
-	return MT_SLOT_COUNTED;
-}
 
 MT_INLINE void name_key(struct inode *host, struct mt_ledger_key *key, __u32 scratch_index)
 {

@@ -33,10 +33,14 @@ REASONS: tuple[str, ...] = ("reclaim", "truncate", "unlink", "drop", "other")
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One named ability of this run: on, or off with the reason and what is lost."""
+    """One named ability of this run: on, or off with the reason and what is lost.
+
+    `on_demand`: off because nobody asked for it; nothing is missing.
+    """
 
     enabled: bool
     reason: str = ""
+    on_demand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,31 @@ class DriverRow(NamedTuple):
     recent_bytes: int = 0  # of these, since the sample before
 
 
+class FileUser(NamedTuple):
+    """A process that did something with a file's pages, and the memory cgroup it is in.
+
+    `name` is what the cgroup is called; `container` None: it is none, or not named yet.
+    """
+
+    cgroup_id: int
+    name: str
+    container: str | None
+    pid: int
+    comm: str | None
+    bytes: int
+
+
+class FileUses(NamedTuple):
+    """What is known of a file's pages only while somebody watches, cumulative since then.
+
+    The lists have the largest users first. None: not watched.
+    """
+
+    refaulted_bytes: int | None = None
+    touched_by: tuple[FileUser, ...] | None = None
+    dirtied_by: tuple[FileUser, ...] | None = None
+
+
 class FileRow(NamedTuple):
     """One file's share of one cgroup's cache. resident = baseline + added - removed."""
 
@@ -140,6 +169,7 @@ class FileRow(NamedTuple):
     baseline_bytes: int | None
     added_bytes: int
     removed_bytes: int
+    uses: FileUses | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,17 @@ struct mt_file {
 	__u32 generation;
 };
 
+/* On demand: what a process did with pages of a file that the cgroup `payer` pays for. */
+struct mt_use_key {
+	__u64 payer;
+	__u64 inode;
+	__u32 device;
+	__u32 generation;
+	__u64 user; /* the process' own memory cgroup */
+	__u32 tgid;
+	__u32 start;
+};
+
 #define MT_WALK_WANTED 1 /* only inodes in `wanted` */
 #define MT_WALK_NAMES 2	 /* emit a path event for each inode visited */
 #define MT_WALK_COUNT 4	 /* count resident pages into `baseline` */

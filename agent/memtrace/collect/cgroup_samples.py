@@ -14,6 +14,7 @@ from memtrace.collect.cgroups import REMOVED, RUNNING, Node
 from memtrace.collect.container_paths import ContainerPaths
 from memtrace.collect.names import Names
 from memtrace.collect.processes import ShownProcesses
+from memtrace.collect.watches.watching import Watching
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.identity import Resolver
 from memtrace.samples import CgroupSample, Ledger, Memory
@@ -29,6 +30,7 @@ class CgroupSamples:
         names: Names,
         inside: ContainerPaths,
         processes: ShownProcesses,
+        watching: Watching,
         page: int,
     ) -> None:
         self._resolver = resolver
@@ -36,6 +38,7 @@ class CgroupSamples:
         self._names = names
         self._inside = inside
         self._processes = processes
+        self._watching = watching
         self._page = page
         self._made: dict[int, CgroupSample] = {}
         self.ledgers: dict[int, Ledger] = {}  # made last
@@ -63,7 +66,7 @@ class CgroupSamples:
     def _is_past(self, node: Node, made: CgroupSample) -> bool:
         """Whether nothing about it can change any more: there may be thousands of those."""
         gone = made.state == REMOVED == node.state and not node.ledger.changed
-        return gone and not self._resolver.needs_retry(node.id)
+        return gone and not self._watching.news(node.id) and not self._resolver.needs_retry(node.id)
 
     def forget(self, cgroup: int) -> None:
         """The cgroup is released."""
@@ -84,5 +87,6 @@ class CgroupSamples:
             made = rows.sample_ledger(node.ledger, self._names, self._page, place)
         if made.processes:
             made = self._processes.fill(node.id, made)
+        made = self._watching.fill(node.id, made)
         self.ledgers[node.id] = made
         return made

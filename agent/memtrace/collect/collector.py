@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from memtrace.collect.baseline import Baseline, Progress
 from memtrace.collect.cgroup_samples import CgroupSamples
@@ -22,6 +24,8 @@ from memtrace.collect.names import Names
 from memtrace.collect.processes import ShownProcesses
 from memtrace.collect.removed_owners import forget_folded
 from memtrace.collect.shmem import ShmemCheck
+from memtrace.collect.watches.watch import Cgroups
+from memtrace.collect.watches.watching import Watching
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.container_mounts import ContainerMounts
 from memtrace.host.file_handles import FileHandles
@@ -31,6 +35,7 @@ from memtrace.host.lru import drain_batches
 from memtrace.host.swap import read_swap
 from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
+from memtrace.kernel.plan import OnDemand
 from memtrace.kernel.session import OBJECTS, Session
 from memtrace.samples import (
     BaselineState,
@@ -68,6 +73,7 @@ class Collector:
         root: Path,
         can_walk: bool,
         tombstones: Tombstones | None = None,
+        on_demand: Mapping[str, OnDemand] = MappingProxyType({}),
     ) -> None:
         self._session = session
         self._root = root
@@ -83,10 +89,19 @@ class Collector:
         self._tombstones = tombstones
         self._resolver = Resolver(root, tombstones=tombstones)
         self._reader = CgroupReader(hierarchy)
-        self._cgroups = CgroupSamples(
-            self._resolver, self._reader, self._names, self._inside, self._processes, self._page
-        )
         self._tree = CgroupTree(hierarchy, self._released)
+        self._watching = Watching(
+            session, on_demand, self._names, self._resolver, self._tree.nodes, self._page
+        )
+        self._cgroups = CgroupSamples(
+            self._resolver,
+            self._reader,
+            self._names,
+            self._inside,
+            self._processes,
+            self._watching,
+            self._page,
+        )
         self._baseline = Baseline(session, self._tree, self.gather)
         self._namer = Namer(
             self._names,
@@ -116,6 +131,7 @@ class Collector:
         for keys, values, rows_read in self._session.gather():
             count += rows_read
             self._add_rows(keys, values, rows_read)
+        self._watching.gather()
         self.crowded = count > CROWDED_ROWS
         if self.crowded:
             self._cut_tables()
@@ -133,9 +149,19 @@ class Collector:
         """Say in every sample why there is no baseline."""
         self._times = BaselineTimes(reason=reason)
 
+    def watch(self, names: frozenset[str], cgroups: Cgroups) -> None:
+        """Have these watched on demand for these cgroups and all below; nothing else."""
+        self._watching.watch(names, cgroups)
+
+    @property
+    def attached_on_demand(self) -> tuple[str, ...]:
+        """The programs that are attached because somebody watches."""
+        return self._watching.attached()
+
     def sample(self) -> Sample:
         """Everything as of now. Rows' `recent_bytes` count from the sample before."""
         self._housekeeping()
+        self._watching.begin()
         self.gather()
         self._baseline.settle()
         if self._can_walk:
@@ -252,6 +278,7 @@ class Collector:
             self._session.drop_total,
             self._processes.forget,
             self._inside.forget,
+            self._watching.forget,
         ):
             forget(node.id)
 
@@ -304,9 +331,10 @@ class Collector:
         )
 
     def _all_features(self) -> dict[str, Feature]:
-        if self._tombstones is None:
-            return self._features
-        return {**self._features, "tombstones": self._tombstones.feature}
+        features = {**self._features, **self._watching.features()}
+        if self._tombstones is not None:
+            features["tombstones"] = self._tombstones.feature
+        return features
 
     def _baseline_state(self) -> BaselineState:
         taken, times = self._baseline.taken, self._times
@@ -327,6 +355,7 @@ class Collector:
             if node.ledger.changed:
                 node.ledger.settle_interval()
                 self._cut(node)
+        self._watching.end()
 
     def _cut_tables(self) -> None:
         """Keep every table within its bound, also when much comes between two samples."""

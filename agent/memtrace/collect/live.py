@@ -96,6 +96,21 @@ class Live(Closing):
         """Pages added or removed so far that no memory cgroup pays for: no row has them."""
         return self._session.losses()[wire.LOSS_NO_CGROUP]
 
+    def watch(self, names: frozenset[str], cgroup_ids: frozenset[int] | None) -> None:
+        """Have these on-demand things watched for these cgroups and all below (None: all).
+
+        What is not named is detached and unloaded. Raises LiveError; KeyError: an unknown name.
+        """
+        try:
+            self._collector.watch(names, cgroup_ids)
+        except BpfError as error:
+            raise LiveError(f"the kernel refused to watch: {error}", EXIT_RUNTIME) from error
+
+    @property
+    def attached_on_demand(self) -> tuple[str, ...]:
+        """The programs that are attached only because somebody watches."""
+        return self._collector.attached_on_demand
+
     def request_baseline(self) -> None:
         """Take the baseline (again) before the next sample."""
         self._baseline_due = True
@@ -149,7 +164,9 @@ def open_live(
         if not baseline:
             features["baseline"] = Feature(False, "switched off by --no-baseline")
         tombstones = None if state_dir is None else Tombstones(state_dir, root)
-        collector = Collector(session, hierarchy, features, root, plan.baseline, tombstones)
+        collector = Collector(
+            session, hierarchy, features, root, plan.baseline, tombstones, plan.on_demand
+        )
     except BaseException:
         session.close()
         raise

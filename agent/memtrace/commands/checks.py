@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from memtrace.commands.common import STATE_DIR
-from memtrace.kernel.plan import Plan
+from memtrace.kernel.plan import OnDemand, Plan
 from memtrace.kernel.support import KernelFacts
 from memtrace.model.checks import Check
 from memtrace.samples import Feature
@@ -26,6 +26,7 @@ def gather_checks(root: Path) -> list[Check]:
         _objects(),
         _cgroups(root),
         *(_feature(name, feature) for name, feature in plan.features.items()),
+        *(_on_demand(name, plan.on_demand[name]) for name in plan.on_demand),
         _stalls(root),
         _state(STATE_DIR),
         *_optional_privileges(facts),
@@ -125,6 +126,12 @@ def _feature(name: str, feature: Feature) -> Check:
     if feature.enabled:
         return Check(label, "ok", feature.reason or "on")
     return Check(label, "missing", "", costs=feature.reason, remedy="a newer kernel")
+
+
+def _on_demand(name: str, found: OnDemand) -> Check:
+    if found.missing:
+        return _feature(name, Feature(False, found.missing))
+    return _feature(name, Feature(True, f"on demand: memtrace top --watch {name}"))
 
 
 def _stalls(root: Path) -> Check:

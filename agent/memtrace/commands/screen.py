@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from memtrace.commands.common import MissingFeatureError
+from memtrace.commands.inside import InsideLive
 from memtrace.commands.keys import in_foreground, restored_terminal
 from memtrace.commands.stopping import Stopping, stopping
 
@@ -55,6 +56,7 @@ class Wishes:
 
     def __init__(self) -> None:
         self.fd, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.inside: int | None = None  # the container that is looked into
 
     def stop(self) -> None:
         """End; safe in a signal handler."""
@@ -63,6 +65,11 @@ class Wishes:
     def look_anew(self) -> None:
         """Take the baseline again."""
         self._send(b"b")
+
+    def look_inside(self, cgroup: int | None) -> None:
+        """Watch more of the container with this id while it is looked into; None: no more."""
+        self.inside = cgroup
+        self._send(b"w")
 
     def close(self) -> None:
         """Let go of the pipe."""
@@ -85,7 +92,9 @@ def run(options: argparse.Namespace, wanted: Selection, opener: Opener, feed: Fe
     view = start(look, wanted, options.sort, options.rows, options.interval)
     with stopping() as wish, _wishes() as wishes, restored_terminal():
         sampler = _Sampler(opener, feed, wish, wishes, options.interval)
-        app = TopScreen(view, lambda: sampler.start(app), wishes.look_anew, Terminal)
+        app = TopScreen(
+            view, lambda: sampler.start(app), wishes.look_anew, Terminal, wishes.look_inside
+        )
         wish.tell(_Ending(wishes, app))
         try:
             app.run(mouse=False)
@@ -169,10 +178,11 @@ class _Sampler:
         history = History()
         with self._opener() as live:
             live.on_progress = self._progress(app)
-            for snapshot in self._feed(live, self._wish, self._wishes.fd):
+            watching = InsideLive(live, lambda: self._wishes.inside)
+            for snapshot in self._feed(watching, self._wish, self._wishes.fd):
                 app.arrive(Scene(snapshot, history.add(snapshot)))
             if not self._wish.asked:  # COUNT is reached: the last one is there to be read, too
-                live.wait(self._interval, self._wishes.fd)
+                watching.wait(self._interval, self._wishes.fd)
 
     def _progress(self, app: TopScreen) -> Callable[[int, int], None]:
         def tell(done: int, pages: int) -> None:

@@ -32,6 +32,7 @@ from memtrace.commands.common import (
 )
 from memtrace.commands.keys import keyboard, pressed
 from memtrace.commands.stopping import Stopping, stopping
+from memtrace.commands.watch import add_watch, watch_chosen, watch_first
 
 if TYPE_CHECKING:
     from memtrace.model.selection import Selection
@@ -82,6 +83,9 @@ class Live(Protocol):
     def wait(self, seconds: float, also: int | None = None) -> bool:
         """Sleep, draining events; return early after stop(), or True when `also` is readable."""
 
+    def watch(self, names: frozenset[str], cgroup_ids: frozenset[int] | None) -> None:
+        """Watch these on demand for these cgroups (None: all), and nothing else."""
+
     def request_baseline(self) -> None:
         """Take stock again of what is cached."""
 
@@ -107,6 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_common(parser, _SORTS)
     add_state_dir(parser)
+    add_watch(parser)
     parser.add_argument("--plain", action="store_true", help="rows of text, also on a terminal")
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
@@ -151,10 +156,12 @@ def _feed(
     """Yield COUNT snapshots, or all there will be. Raises when what is wanted does not exist."""
     if options.baseline:
         live.request_baseline()
+    watch_first(live, options.watch, wanted)
     for number, snapshot in enumerate(_snapshots(live, options, wish, keys), start=1):
         if number == 1:
             _must_exist(snapshot, wanted)
             _collect_seldom()
+        watch_chosen(live, options.watch, wanted, snapshot)
         yield snapshot
         if number == options.count:
             return

@@ -6,10 +6,16 @@ Decides only; session.py acts. A missing required feature is an error of its own
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from memtrace.kernel.support import KernelFacts, Pair, Questions
 from memtrace.samples import Feature
+
+ON_DEMAND: dict[str, tuple[str, ...]] = {
+    "dirtiers": ("writeback_dirty_folio", "writeback_dirty_page"),
+}
+"""What is attached only while asked for, and the tracepoints it can use: any of them will do."""
 
 QUESTIONS = Questions(
     tracepoints=(
@@ -21,6 +27,7 @@ QUESTIONS = Questions(
         "cgroup_release",
         "sched_process_exec",
         "sched_process_exit",
+        *(name for names in ON_DEMAND.values() for name in names),
     ),
     types=(("struct", "folio"),),
     members=(
@@ -57,6 +64,14 @@ PROCESS_EVENTS = ("sched_process_exec", "sched_process_exit")
 
 
 @dataclass(frozen=True, slots=True)
+class OnDemand:
+    """What one thing to watch would attach here: programs by name; none: `missing` says why."""
+
+    programs: tuple[str, ...]
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to load. `subvolumes`: where btrfs keeps a subvolume's device, as in device.h.
 
@@ -70,6 +85,7 @@ class Plan:
     features: dict[str, Feature]
     blockers: tuple[str, ...]
     subvolumes: tuple[int, int] = (0, 0)
+    on_demand: Mapping[str, OnDemand] = field(default_factory=dict)
     reparents: bool = False
 
 
@@ -102,8 +118,15 @@ def make_plan(facts: KernelFacts) -> Plan:
         features,
         (),
         _subvolumes(facts),
+        {name: _on_demand(facts, events) for name, events in ON_DEMAND.items()},
         reparents=bool(facts.has_member("mem_cgroup_per_node", "objcg")),
     )
+
+
+def _on_demand(facts: KernelFacts, tracepoints: tuple[str, ...]) -> OnDemand:
+    programs = tuple(f"on_{name}" for name in tracepoints if _has(facts, name))
+    missing = "" if programs else f"this kernel has no tracepoint {' or '.join(tracepoints)}"
+    return OnDemand(programs, missing)
 
 
 def _blockers(facts: KernelFacts) -> tuple[str, ...]:

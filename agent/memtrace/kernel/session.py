@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +27,9 @@ _LEDGER_MAPS = ("slots", "control", "ledger_a", "ledger_b", "totals", "empty_tot
 _TOLD_MAPS = ("shmem_told",)
 _NAME_MAPS = ("named_files", "named_tasks", "path_scratch")
 _OWNER_MAPS = ("removed_owners",)
-_OWNER_OBJECTS = ("page_cache", "shmem", "baseline")
+_OWNER_OBJECTS = ("page_cache", "shmem", "baseline", "reparent")
+ON_DEMAND_MAPS = (*_EVENT_MAPS, *_LEDGER_MAPS, *_NAME_MAPS, *_OWNER_MAPS)
+"""Shared by default with what is loaded on demand; an object that includes uses.h has them all."""
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 POSSIBLE_NODES = Path("/sys/devices/system/node/possible")
 _ZERO = struct.pack("<I", 0)
@@ -127,13 +129,48 @@ class Session(Closing):
         """From here on the pages of this owner are the cgroup's that the kernel charges."""
         self._removed_owners.delete(key)
 
+    @property
+    def drained_epoch(self) -> int:
+        """Which of two tables (0: a, 1: b) nobody fills since the last `gather`."""
+        return self._epoch ^ 1
+
+    # --- on demand ---
+
+    def load(
+        self,
+        name: str,
+        programs: Sequence[str],
+        rodata: dict[str, bytes],
+        share: tuple[str, ...] = ON_DEMAND_MAPS,
+    ) -> BpfObject:
+        """Load an object that is wanted for a while and attach these programs of it, no others."""
+        opened = BpfObject.open(OBJECTS / f"{name}.bpf.o", name, rodata)
+        try:
+            for shared in share:
+                opened.reuse_map(shared, self._objects[0].map(shared))
+            for program in opened.programs():
+                opened.autoload(program, program in programs)
+            opened.load()
+            for program in programs:
+                opened.attach(program)
+        except BaseException:
+            opened.close()
+            raise
+        self._objects.append(opened)
+        return opened
+
+    def unload(self, opened: BpfObject) -> None:
+        """Detach and unload what `load` gave."""
+        self._objects.remove(opened)
+        opened.close()
+
     # --- baseline ---
 
     def load_walker(self) -> None:
         """Load the baseline walker and its maps; does nothing when it is there."""
         if self._walker is None:
             shared = _EVENT_MAPS + _NAME_MAPS + _TOLD_MAPS + _OWNER_MAPS
-            self._walker = self._object("baseline", self._devices | self._nodes, shared)
+            self._walker = self._object("baseline", self.devices, shared)
 
     def superblocks(self) -> Iterator[tuple[int, Walked]]:
         """Every superblock's index, device and magic; nothing of it is walked."""
@@ -198,10 +235,10 @@ class Session(Closing):
 
     def _load(self, plan: Plan, memory_hierarchy: int) -> None:
         back, forward = map(_u32, plan.subvolumes)
-        self._devices = {"cfg_btrfs_root": back, "cfg_btrfs_device": forward}
-        self._nodes = {"cfg_memory_nodes": _u32(max(cpu_list(text(POSSIBLE_NODES)), default=0) + 1)}
+        nodes = {"cfg_memory_nodes": _u32(max(cpu_list(text(POSSIBLE_NODES)), default=0) + 1)}
+        self.devices = {"cfg_btrfs_root": back, "cfg_btrfs_device": forward, **nodes}
         self._reparents = plan.reparents
-        page_cache = self._object("page_cache", self._devices | self._nodes)
+        page_cache = self._object("page_cache", self.devices)
         self._ring = RingBuffer(page_cache.map("events"))
         self._losses = page_cache.map("losses")
         self._control = page_cache.map("control")
@@ -212,12 +249,12 @@ class Session(Closing):
         self._flush = page_cache.program("flush")
         if plan.shmem:
             shared = (*_EVENT_MAPS, *_LEDGER_MAPS, *_NAME_MAPS, *_TOLD_MAPS, *_OWNER_MAPS)
-            self._attach_all(self._object("shmem", self._nodes, share=shared))
+            self._attach_all(self._object("shmem", nodes, share=shared))
         if plan.cgroup_events:
             rodata = {"cfg_memory_hierarchy": _u32(memory_hierarchy)}
             self._attach_all(self._object("cgroups", rodata, share=_EVENT_MAPS))
         if plan.cgroup_events and plan.reparents:  # after its event, or a row comes without a name
-            rodata |= self._nodes
+            rodata |= nodes
             self._attach_all(self._object("reparent", rodata, share=_EVENT_MAPS + _OWNER_MAPS))
         if plan.process_events:
             self._attach_all(self._object("processes", share=_EVENT_MAPS + _NAME_MAPS))

@@ -32,6 +32,8 @@ BASELINE_KEY = Struct("<Q16s")
 """cgroup, file."""
 BASELINE_VALUE = Struct("<QII")
 """pages, visit, shmem."""
+USE_KEY = Struct("<Q16sQ8s")
+"""payer (a cgroup), file, user (a cgroup), process; the value is pages, u64."""
 
 LOSS_RING, LOSS_NAMES, LOSS_LEDGER_PAGES, LOSS_TOTAL_PAGES, LOSS_NO_CGROUP, LOSS_OWNERS = range(6)
 LOSSES = 8

@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from memtrace.model.totals import plus
+from memtrace.model.uses import joined
 from memtrace.samples import DriverRow, FileRow, Ledger, ProcessRow
 
 DriverKey = tuple[int, int, int, int, str]
@@ -81,6 +82,8 @@ def combine_files(left: FileEntry, right: FileEntry) -> FileEntry:
     row = larger[0]
     if row.path is None:
         row = right[0] if larger is left else left[0]
+    if left[0].uses is not None or right[0].uses is not None:
+        row = row._replace(uses=joined(left[0].uses, right[0].uses))
     return (
         row,
         plus(left[1], right[1]),

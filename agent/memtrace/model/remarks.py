@@ -74,9 +74,9 @@ def losses(lost: Lost) -> str:
 
 
 def features_off(snapshot: Snapshot) -> Iterable[str]:
-    """Say for each feature that is off why it is."""
+    """Say for each feature that is missing why it is."""
     for name, feature in snapshot.features.items():
-        if not feature.enabled:
+        if not feature.enabled and not feature.on_demand:
             yield f"off: {name}: {feature.reason or 'no reason given'}"
 
 

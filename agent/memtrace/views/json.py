@@ -28,7 +28,7 @@ from memtrace.model.shapes import (
     WorkingSet,
 )
 from memtrace.model.words import device_name
-from memtrace.samples import KINDS, REASONS, FileId
+from memtrace.samples import KINDS, REASONS, FileId, FileUser, FileUses
 from memtrace.views.text import without_surrogates
 
 SCHEMA = "memtrace.snapshot/1"
@@ -217,8 +217,11 @@ _FILE = _template(
     "added_bytes",
     "removed_bytes",
     "charged_to",
-    unknown=("refaulted_bytes", "touched_by", "dirtied_by"),
+    "refaulted_bytes",
+    "touched_by",
+    "dirtied_by",
 )
+_USER = _template("cgroup_id", "name", "container", "pid", "comm", "bytes")
 _PROCESS = _template("pid", "comm", "added_bytes", *(field.name for field in PROCESS))
 _process_facts = attrgetter(*(field.name for field in PROCESS))
 _BOOLEAN = {None: "null", False: "false", True: "true"}
@@ -254,6 +257,32 @@ def _file(entry: File, quoted: _Quoted) -> str:
         added,
         removed,
         quoted[charged_to],
+        *_uses(row.uses, quoted),
+    )
+
+
+def _uses(uses: FileUses | None, quoted: _Quoted) -> tuple[int | str, str, str]:
+    """Return refaulted bytes, touchers and dirtiers as JSON."""
+    if uses is None:
+        return ("null", "null", "null")
+    refaulted = "null" if uses.refaulted_bytes is None else uses.refaulted_bytes
+    return refaulted, _users(uses.touched_by, quoted), _users(uses.dirtied_by, quoted)
+
+
+def _users(users: tuple[FileUser, ...] | None, quoted: _Quoted) -> str:
+    if users is None:
+        return "null"
+    return f"[{','.join([_user(user, quoted) for user in users])}]"
+
+
+def _user(user: FileUser, quoted: _Quoted) -> str:
+    return _USER % (
+        user.cgroup_id,
+        quoted[user.name],
+        quoted[user.container],
+        user.pid or "null",
+        quoted[user.comm],
+        user.bytes,
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from memtrace.commands import main, top
+from memtrace.commands.watch import NAMES
 from memtrace.samples import Identity, Sample
 from tests.unit.model.builders import cgroup, sample
 
@@ -28,6 +29,7 @@ class FakeLive:
     def __init__(self, stop_after: int | None = None) -> None:
         self.waits: list[float] = []
         self.baselines = 0
+        self.watched: list[tuple[frozenset[str], frozenset[int] | None]] = []
         self.opened: tuple[Path, str, bool] | None = None
         self.closed = self.stopped = False
         self._stop_after = stop_after
@@ -51,6 +53,9 @@ class FakeLive:
             os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(seconds)
         return False
+
+    def watch(self, names: frozenset[str], cgroup_ids: frozenset[int] | None) -> None:
+        self.watched.append((names, cgroup_ids))
 
     def request_baseline(self) -> None:
         self.baselines += 1
@@ -253,3 +258,35 @@ def test_sort_keys_are_those_of_the_model() -> None:
     from memtrace.model.selection import SORTS
 
     assert SORTS == top._SORTS
+
+
+def test_nothing_is_watched_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything on demand is off by default."""
+    live = FakeLive()
+    assert run(monkeypatch, live, "--json", "0.1", "2") == 0
+    assert live.watched == []
+
+
+def test_watch_begins_before_the_first_sample_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a choice of containers all of them are watched, from the start."""
+    live = FakeLive()
+    assert run(monkeypatch, live, "--json", "--watch", "dirtiers", "0.1", "1") == 0
+    assert live.watched == [(frozenset({"dirtiers"}), None)]
+
+
+def test_watch_follows_the_chosen_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With -c only the containers of that name are watched, once they are known."""
+    live = FakeLive()
+    arguments = ("--json", "--watch", "dirtiers", "-c", "postgres", "0.1", "1")
+    assert run(monkeypatch, live, *arguments) == 0
+    assert live.watched == [(frozenset({"dirtiers"}), frozenset({2}))]
+
+
+def test_unknown_watches_are_a_usage_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2, and the names there are."""
+    assert run(monkeypatch, FakeLive(), "--watch", "dirtiers,ghosts", "0.1", "1") == 2
+    error = capsys.readouterr().err
+    assert "'ghosts'" in error
+    assert all(name in error for name in NAMES)

@@ -34,6 +34,7 @@ MIRRORS: dict[str, tuple[Struct, tuple[tuple[str, ...], ...]]] = {
     "mt_cgroup_event": (wire.CGROUP_EVENT, (("type",), ("bytes",), ("id",), ("parent",))),
     "mt_baseline_key": (wire.BASELINE_KEY, (("cgroup",), FILE)),
     "mt_baseline_value": (wire.BASELINE_VALUE, (("pages",), ("visit",), ("shmem",))),
+    "mt_use_key": (wire.USE_KEY, (("payer",), FILE, ("user",), PROCESS)),
     "mt_file": (wire.FILE, (("inode",), ("device",), ("generation",))),
     "mt_walk": (wire.WALK, tuple(tuple(group.split()) for group in WALK)),
 }

@@ -13,6 +13,8 @@ from memtrace.samples import (
     DriverRow,
     FileId,
     FileRow,
+    FileUser,
+    FileUses,
     Identity,
     Ledger,
     Memory,
@@ -36,6 +38,7 @@ drivers = st.builds(
     amounts,
     amounts,
 )
+USERS = (FileUser(3, "web\udcff", "web", 9, None, 4096), FileUser(1, "", None, 0, "cp", 0))
 files = st.builds(
     FileRow,
     file_ids,
@@ -47,6 +50,7 @@ files = st.builds(
     unknown_amounts,
     amounts,
     amounts,
+    st.sampled_from((None, FileUses(), FileUses(0, (), USERS), FileUses(7, USERS[1:], None))),
 )
 processes = st.builds(ProcessRow, st.integers(1, 50), st.integers(0, 1), names, amounts)
 

@@ -15,6 +15,7 @@ from textual.driver import Driver
 from textual.events import Event, Key, Paste
 from textual.message import Message
 
+from memtrace.model.shapes import Container
 from memtrace.views.screen.canvas import Canvas
 from memtrace.views.screen.frame import draw
 from memtrace.views.screen.listing import Cursor, sortable
@@ -47,7 +48,10 @@ def _key(keys: str, action: str) -> Binding:
 
 
 class TopScreen(App[None]):
-    """`begin` is called once the first frame is up, `look_anew` when the user wants a baseline."""
+    """`begin` is called once the first frame is up, `look_anew` when the user wants a baseline.
+
+    `look_inside` is called with the id of the container that was entered, None when it is left.
+    """
 
     ENABLE_COMMAND_PALETTE = False
     CSS = "Screen, Canvas { background: ansi_default; color: ansi_default; }"
@@ -83,11 +87,13 @@ class TopScreen(App[None]):
         begin: Callable[[], None],
         look_anew: Callable[[], None],
         driver: type[Driver] | None = None,
+        look_inside: Callable[[int | None], None] = lambda _: None,
     ) -> None:
         super().__init__(driver_class=driver, ansi_color=True)
         self.view = view
         self._begin = begin
         self._look_anew = look_anew
+        self._look_inside = look_inside
         self._scene: Scene | None = None
         self._latest: Scene | None = None
         self._canvas = Canvas(self._lines, view.look)
@@ -170,7 +176,7 @@ class TopScreen(App[None]):
         """Look inside the selected container."""
         entry = entry_at(self.view, self._scene)
         if self.view.help is None and self.view.inside is None and entry is not None:
-            self.view.inside = entry.container
+            self._enter(entry.container)
             self._canvas.redraw()
 
     def action_leave(self) -> None:
@@ -179,10 +185,16 @@ class TopScreen(App[None]):
         if view.help is not None:
             view.help = None
         elif view.inside is not None:
-            view.inside = None
+            self._enter(None)
         else:
             view.show_all()
         self._canvas.redraw()
+
+    def _enter(self, container: Container | None) -> None:
+        """Go into a container, or out of the one that is open."""
+        if container is not self.view.inside:
+            self.view.inside = container
+            self._look_inside(None if container is None else container.source.cgroup_id)
 
     def action_sideways(self, direction: int) -> None:
         """Go to the next list inside a container; fold and unfold outside."""
@@ -236,7 +248,8 @@ class TopScreen(App[None]):
 
     def action_filter(self) -> None:
         """Let the user type a filter."""
-        self.view.help = self.view.inside = None
+        self.view.help = None
+        self._enter(None)
         self.view.typing = Typing(self.view.filter)
         self._canvas.redraw()
 

@@ -93,7 +93,8 @@ def state(scene: Scene, listed: Listed, narrowed: bool, width: int, height: int)
     """Return remainder, losses, engine, baseline and what is off: `height` lines."""
     whole = whole_node(scene.snapshot)
     covered = [whole] if whole is not None and not narrowed else list(listed.rows)
-    off = [name for name, feature in scene.snapshot.features.items() if not feature.enabled]
+    features = scene.snapshot.features.items()
+    off = [name for name, feature in features if not (feature.enabled or feature.on_demand)]
     parts = [
         remarks.unattributed(covered),
         remarks.losses(scene.snapshot.lost),

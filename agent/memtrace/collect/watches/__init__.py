@@ -1,0 +1,1 @@
+"""What is attached only while somebody asks for it: one file for each thing to watch."""
