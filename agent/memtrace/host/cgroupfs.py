@@ -58,8 +58,9 @@ class CgroupFiles:
 
         Usage and limit are read every time (2 x 1.3 us). The rest is read (20 us more) when
         one of them differs, when `force` says that something else moved, while pages are
-        dirty or under writeback (they become clean without a change of usage), and at
-        least every tenth time: usage counts charges in batches of 64 pages per CPU.
+        dirty or under writeback (they become clean without a change of usage), while usage is at
+        the limit (what comes in pushes something out, to swap perhaps), and at least every
+        tenth time: usage counts charges in batches of 64 pages per CPU.
         """
         try:
             usage, limit = _read_number(self._usage), _read_number(self._limit)
@@ -88,6 +89,7 @@ class CgroupFiles:
         return (
             usage is not None
             and usage == previous.usage_bytes
+            and usage != limit
             and limit == previous.limit_bytes
             and not previous.dirty_bytes
             and not previous.writeback_bytes

@@ -169,6 +169,16 @@ def test_an_unchanged_cgroup_gives_the_same_object_again(v1: Host) -> None:
         assert v1.read("/a", changed=False) is first
 
 
+def test_a_cgroup_at_its_limit_is_read_in_full(v1: Host) -> None:
+    """What goes to swap there makes room for as much: usage stands still."""
+    v1.write("a/memory.usage_in_bytes", "536870912\n")
+    v1.read("/a")
+    v1.write("a/memory.stat", "total_cache 1\ntotal_swap 4096\n")
+    memory = v1.read("/a", changed=False)
+    assert memory is not None
+    assert memory.swap_bytes == 4096
+
+
 @pytest.mark.parametrize("name", ["memory.usage_in_bytes", "memory.limit_in_bytes"])
 def test_a_changed_usage_or_limit_is_seen_at_once(v1: Host, name: str) -> None:
     """A limit can change alone."""
