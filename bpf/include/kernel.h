@@ -74,6 +74,10 @@ MT_INLINE bool is_leaving(struct cgroup_subsys_state *css)
 	return (SREAD(css, flags) & (CSS_ONLINE | CSS_DYING)) != CSS_ONLINE;
 }
 
+/* The low bits of memcg_data are flags; what is left is the owner. */
+#define MEMCG_DATA_FLAGS 7ULL
+#define MEMCG_DATA_KMEM 2ULL
+
 MT_INLINE __u64 memcg_id(struct mem_cgroup *memcg)
 {
 	struct cgroup *cgroup = SREAD(memcg, css.cgroup);

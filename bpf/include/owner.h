@@ -13,9 +13,6 @@
 #include "kernel.h"
 #include "maps.h"
 
-/* The low bits of memcg_data are flags; what is left is the owner. */
-#define MEMCG_DATA_FLAGS 7ULL
-
 #ifdef MEMTRACE_BCC
 
 /* Id of the memory cgroup a folio is charged to, 0 if none. */

@@ -183,6 +183,18 @@ struct css_set {
 	struct cgroup_subsys_state *subsys[1];
 };
 
+struct kmem_cache {
+	unsigned int flags;
+	unsigned int size;
+	const char *name;
+};
+
+/* Since Linux 6.9; see slab.h. */
+enum _slab_flag_bits {
+	_SLAB_RECLAIM_ACCOUNT,
+	_SLAB_ACCOUNT,
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;

@@ -11,6 +11,7 @@
 
 #define MT_COMM_BYTES 16
 #define MT_PATH_BYTES 4096
+#define MT_CACHE_NAME_BYTES 60
 
 /* Why a page entered the cache. Order is a contract with wire.py. */
 enum mt_kind {
@@ -208,6 +209,50 @@ struct mt_walk {
 	__u32 torn; /* 1: the list kept changing under the walk; this superblock is incomplete */
 	__u32 device;
 	__u32 magic; /* s_magic of the file system */
+};
+
+/* The census: what of kernel memory a cgroup (0: nobody) holds in a cache (its address). */
+struct mt_holding_key {
+	__u64 cgroup;
+	__u64 cache;
+};
+
+struct mt_holding {
+	__u64 objects;
+	__u64 bytes; /* as charged; free of charge: the objects alone */
+};
+
+/* Instead of a cache: pages that are no slab's. */
+#define MT_LARGE_KMALLOC 1 /* kmalloc of more than two pages; memory.stat has it as slab */
+#define MT_PAGE_TABLES 2
+#define MT_OTHER_PAGES 3 /* stacks, pipes, vmalloc, or unknown on an older kernel */
+
+struct mt_cache {
+	__u64 pages; /* of its slabs */
+	__u32 size;  /* of an object */
+	__u32 reclaimable;
+	char name[MT_CACHE_NAME_BYTES];
+	__u32 pad;
+};
+
+/* Context of the census program: in to `nanoseconds`; out `page`, and from `slab_pages` on. */
+struct mt_census {
+	__u64 vmemmap; /* address of page number 0's struct page */
+	__u64 page;    /* number to go on with */
+	__u64 end;
+	__u64 nanoseconds; /* stop after so long */
+	__u64 slab_pages;
+	__u64 full;  /* bytes that found no room in `holdings` */
+	__u32 odd;   /* slabs that changed while they were read */
+	__u32 holes; /* parts without struct pages */
+};
+
+struct mt_find_page {
+	__u32 fd; /* of a file of one page, in memory */
+	__u32 struct_bytes;
+	__u64 address;
+	__u32 page_types; /* 1: pages of page tables are told from other ones */
+	__u32 pad;
 };
 
 #endif

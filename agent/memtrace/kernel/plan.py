@@ -36,7 +36,12 @@ QUESTIONS = Questions(
         ("kernfs_node", "id"),
         ("mem_cgroup_per_node", "objcg"),
     ),
-    enums=(("pageflags", "PG_head"), ("cgroup_subsys_id", "memory_cgrp_id")),
+    enums=(
+        ("pageflags", "PG_head"),
+        ("cgroup_subsys_id", "memory_cgrp_id"),
+        ("pagetype", "PGTY_slab"),
+        ("pageflags", "PG_slab"),
+    ),
     helpers=("loop", "get_current_task_btf", "task_pt_regs", "ringbuf_query"),
     offsets=(("btrfs_inode", "vfs_inode"), ("btrfs_inode", "root"), ("btrfs_root", "anon_dev")),
     # What the walk reads at addresses the verifier knows nothing of: it refuses a wrong place
@@ -109,6 +114,7 @@ def make_plan(facts: KernelFacts) -> Plan:
         "process_events": _events_feature(
             process_events, "a process that changes its name by exec keeps its first one"
         ),
+        "slab_census": _census_feature(facts),
     }
     return Plan(
         shmem,
@@ -148,7 +154,7 @@ def _blockers(facts: KernelFacts) -> tuple[str, ...]:
     ]
     found += [
         f"enum {enum} has no {name}"
-        for enum, name in QUESTIONS.enums
+        for enum, name in QUESTIONS.enums[:2]
         if facts.enum_value(enum, name) is None
     ]
     return tuple(found)
@@ -162,7 +168,7 @@ def _subvolumes(facts: KernelFacts) -> tuple[int, int]:
 
 
 def _all_off(reason: str) -> dict[str, Feature]:
-    names = ("page_cache", "shmem", "baseline", "cgroup_events", "process_events")
+    names = ("page_cache", "shmem", "baseline", "cgroup_events", "process_events", "slab_census")
     return {name: Feature(False, reason) for name in names}
 
 
@@ -197,6 +203,15 @@ def _baseline_feature(available: bool, unplaced: tuple[Pair, ...]) -> Feature:
         "this kernel has no bpf_loop (before 5.17): what was cached before memtrace "
         "started is unknown, only growth is shown",
     )
+
+
+def _census_feature(facts: KernelFacts) -> Feature:
+    """Slab pages are marked by PG_slab before Linux 6.10 and by PGTY_slab since 6.12."""
+    if not facts.has_helper("loop"):
+        return Feature(False, "this kernel has no bpf_loop (before 5.17): no walk over its slabs")
+    if all(facts.enum_value(*mark) is None for mark in QUESTIONS.enums[2:]):
+        return Feature(False, "it is not known how this kernel marks the pages of its slabs")
+    return Feature(True, "on request: every object of every slab cache, by who pays for it")
 
 
 def _events_feature(available: bool, cost: str) -> Feature:

@@ -19,6 +19,8 @@ _CAPABILITY_BITS = (
 )
 CAPABILITIES = tuple(f"CAP_{name}" for name in _CAPABILITY_BITS.split())
 
+_ZONE_LINE = re.compile(r"^ *(spanned|start_pfn:) +(\d{1,15})$", re.MULTILINE)
+
 
 def text(path: Path) -> str | None:
     """A file's text without the last newline; None when it cannot be read."""
@@ -61,3 +63,21 @@ def lockdown(listed: str | None) -> str | None:
 def _span(part: str) -> range:
     first, _, last = part.partition("-")
     return range(int(first), int(last or first) + 1)
+
+
+def page_spans(zoneinfo: str | None) -> tuple[range, ...]:
+    """Page numbers of all zones in a /proc/zoneinfo, in order, none twice; empty when unknown."""
+    sizes: list[int] = []
+    zones: list[tuple[int, int]] = []
+    for name, value in re.findall(_ZONE_LINE, zoneinfo or ""):
+        if name == "spanned":
+            sizes = [int(value)]
+        elif sizes:  # told at the zone's end, and of zones with memory only
+            zones.append((int(value), sizes.pop()))
+    zones.sort()
+    spans: list[range] = []
+    for start, size in zones:  # zones of several nodes may lie within each other
+        begin = max(start, spans[-1].stop) if spans else start
+        if begin < start + size:
+            spans.append(range(begin, start + size))
+    return tuple(spans)

@@ -10,6 +10,7 @@ from struct import Struct
 
 COMM_BYTES = 16
 PATH_BYTES = 4096
+CACHE_NAME_BYTES = 60
 
 KIND_NUMBERS = 16
 """MT_KINDS, and MT_REMOVED: a ledger row's kind from here on is a removal's reason."""
@@ -64,3 +65,15 @@ NO_SYSCALL = -2
 TMPFS_MAGIC = 0x01021994
 BDEVFS_MAGIC = 0x62646576
 BTRFS_MAGIC = 0x9123683E
+
+HOLDING_KEY = Struct("<QQ")
+"""cgroup (0: nobody), cache (its address, or one of the numbers below)."""
+HOLDING = Struct("<QQ")
+"""objects, bytes."""
+LARGE_KMALLOC, PAGE_TABLES, OTHER_PAGES = 1, 2, 3
+CACHE = Struct(f"<QII{CACHE_NAME_BYTES}s4x")
+"""pages, bytes of an object, reclaimable, name."""
+CENSUS = Struct("<6QII")
+"""vmemmap, page, end, nanoseconds, slab pages, full, odd, holes."""
+FIND_PAGE = Struct("<IIQI4x")
+"""fd, bytes of struct page, address, page types."""

@@ -15,6 +15,8 @@ from memtrace.samples import KINDS, REASONS
 FILE = ("inode", "device", "generation")
 PROCESS = ("tgid", "start")
 WALK = ("fd flags index found", "inodes files pages full", "restarts torn device magic")
+CENSUS = ("vmemmap page end nanoseconds slab_pages full", "odd", "holes")
+FIND_PAGE = ("fd", "struct_bytes", "address", "page_types")
 
 # struct: (its mirror, the C members behind each piece of the format; padding is left out).
 MIRRORS: dict[str, tuple[Struct, tuple[tuple[str, ...], ...]]] = {
@@ -36,6 +38,11 @@ MIRRORS: dict[str, tuple[Struct, tuple[tuple[str, ...], ...]]] = {
     "mt_baseline_value": (wire.BASELINE_VALUE, (("pages",), ("visit",), ("shmem",))),
     "mt_use_key": (wire.USE_KEY, (("payer",), FILE, ("user",), PROCESS)),
     "mt_file": (wire.FILE, (("inode",), ("device",), ("generation",))),
+    "mt_holding_key": (wire.HOLDING_KEY, (("cgroup",), ("cache",))),
+    "mt_holding": (wire.HOLDING, (("objects",), ("bytes",))),
+    "mt_cache": (wire.CACHE, (("pages",), ("size",), ("reclaimable",), ("name",))),
+    "mt_census": (wire.CENSUS, tuple(tuple(group.split()) for group in CENSUS)),
+    "mt_find_page": (wire.FIND_PAGE, tuple(tuple(group.split()) for group in FIND_PAGE)),
     "mt_walk": (wire.WALK, tuple(tuple(group.split()) for group in WALK)),
 }
 
@@ -43,6 +50,10 @@ MIRRORS: dict[str, tuple[Struct, tuple[tuple[str, ...], ...]]] = {
 NUMBERS: dict[str, int] = {
     "MT_COMM_BYTES": wire.COMM_BYTES,
     "MT_PATH_BYTES": wire.PATH_BYTES,
+    "MT_CACHE_NAME_BYTES": wire.CACHE_NAME_BYTES,
+    "MT_LARGE_KMALLOC": wire.LARGE_KMALLOC,
+    "MT_PAGE_TABLES": wire.PAGE_TABLES,
+    "MT_OTHER_PAGES": wire.OTHER_PAGES,
     "MT_KINDS": wire.KIND_NUMBERS,
     "MT_REASONS": wire.REASON_NUMBERS,
     "MT_REMOVED": wire.REMOVED,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from memtrace.kernel.plan import QUESTIONS, Plan, make_plan
 from memtrace.kernel.support import Answers, KernelFacts
 
-FEATURES = {"page_cache", "shmem", "baseline", "cgroup_events", "process_events"}
+FEATURES = {"page_cache", "shmem", "baseline", "cgroup_events", "process_events", "slab_census"}
 COMPLETE = Answers(
     tracepoints=dict.fromkeys(QUESTIONS.tracepoints, 2),
     types=dict.fromkeys(QUESTIONS.types, True),
@@ -68,7 +68,7 @@ def test_a_missing_event_costs_its_feature_alone(tracepoint: str, feature: str) 
 def test_without_bpf_loop_there_is_no_baseline() -> None:
     """Kernels before 5.17 cannot walk: the baseline is off, all else stays."""
     made = plan(helpers={"loop": False})
-    assert off(made) == {"baseline"}
+    assert off(made) == {"baseline", "slab_census"}
     assert not made.baseline
 
 
@@ -169,3 +169,19 @@ def test_without_one_offset_there_are_no_subvolumes(pair: tuple[str, str]) -> No
     made = plan(offsets={pair: None})
     assert made.subvolumes == (0, 0)
     assert off(made) == set()
+
+
+MARKS = (("pagetype", "PGTY_slab"), ("pageflags", "PG_slab"))
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_either_mark_of_slab_pages_will_do(mark: tuple[str, str]) -> None:
+    """A kernel has the one or the other: with one of them the census can be taken."""
+    assert not off(plan(enums={mark: None}))
+
+
+def test_unknown_slab_pages_cost_the_census_alone() -> None:
+    """A kernel that marks its slabs in a third way: the census is off, with a reason."""
+    made = plan(enums=dict.fromkeys(MARKS))
+    assert off(made) == {"slab_census"}
+    assert "marks" in made.features["slab_census"].reason

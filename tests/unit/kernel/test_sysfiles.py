@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from memtrace.kernel.sysfiles import CAPABILITIES, capabilities, cpu_list, lockdown, number, text
+from memtrace.kernel.sysfiles import (
+    CAPABILITIES,
+    capabilities,
+    cpu_list,
+    lockdown,
+    number,
+    page_spans,
+    text,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +70,42 @@ def test_files_that_cannot_be_read_are_unknown(tmp_path: Path) -> None:
     assert number(tmp_path / "word") is None
     assert number(tmp_path / "absent") is None
     assert text(tmp_path) is None
+
+
+ZONEINFO = """Node 0, zone      DMA
+  per-node stats
+      nr_slab_reclaimable 7
+  pages free     3840
+        spanned  4095
+        present  3998
+  start_pfn:           1
+Node 0, zone   Normal
+        spanned  100
+  start_pfn:           4096
+Node 0, zone  Movable
+        spanned  0
+Node 1, zone   Normal
+        spanned  50
+  start_pfn:           4150
+Node 2, zone   Normal
+        spanned  0
+  start_pfn:           9000
+"""
+
+
+def test_zones_are_spans_of_pages() -> None:
+    """Each page once although nodes overlap; a zone without memory has no start."""
+    assert page_spans(ZONEINFO) == (range(1, 4096), range(4096, 4196), range(4196, 4200))
+
+
+@given(st.text(alphabet="Node, zspanedtr_fp:\n 0123456789"))
+def test_garbage_has_no_spans_twice(garbage: str) -> None:
+    """Whatever it says, spans are in order and apart."""
+    spans = page_spans(garbage + ZONEINFO)
+    assert all(a.stop <= b.start for a, b in pairwise(spans))
+
+
+@pytest.mark.parametrize("nothing", [None, "", "  start_pfn:  4\n", "        spanned  4\n"])
+def test_no_zones_no_spans(nothing: str | None) -> None:
+    """What cannot be read is empty."""
+    assert page_spans(nothing) == ()
