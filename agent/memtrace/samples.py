@@ -215,6 +215,62 @@ class Ledger:
     processes: tuple[ProcessRow, ...] = ()
 
 
+class SlabCulprit(NamedTuple):
+    """A process that had kernel objects allocated, and in which system call."""
+
+    tgid: int
+    comm: str | None
+    syscall: str | None
+    bytes: int
+
+
+class SlabRow(NamedTuple):
+    """Kernel objects of one cache; `bytes` as the kernel charges them. `culprits` None: not known.
+
+    `cache` is the kernel's name for it, "large kmalloc" for allocations too large for a slab.
+    """
+
+    cache: str
+    objects: int
+    bytes: int
+    reclaimable: bool
+    culprits: tuple[SlabCulprit, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slab:
+    """Kernel memory that somebody himself (not hierarchical) held at the last census.
+
+    `rows` are all caches. Pages that the kernel charges whole are no slab: those of page
+    tables (None: this kernel does not tell them from other ones), and all others, such as
+    kernel stacks, pipes and vmalloc.
+    """
+
+    rows: tuple[SlabRow, ...] = ()
+    page_table_bytes: int | None = 0
+    other_page_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The last census of kernel memory: when, what it cost, and what belongs to no cgroup.
+
+    `age_seconds` None: none was taken, `reason` says why it failed. `longest_seconds` is how
+    long a CPU was held at once. `slab_bytes` are the pages of all slabs, free places included;
+    `nobody` is what no cgroup pays for; `lost_bytes` found no row or no cgroup; `odd_slabs`
+    changed while they were being read.
+    """
+
+    age_seconds: float | None = None
+    cost_seconds: float | None = None
+    longest_seconds: float | None = None
+    slab_bytes: int = 0
+    nobody: Slab = Slab()
+    lost_bytes: int = 0
+    odd_slabs: int = 0
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class CgroupSample:
     """One memory cgroup at one moment. `path` starts with / inside the memory hierarchy.
@@ -230,6 +286,7 @@ class CgroupSample:
     state: str
     memory: Memory | None
     ledger: Ledger
+    slab: Slab | None = None  # None: no census was taken, or the cgroup came after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,3 +326,4 @@ class Sample:
     cpus: int | None = None  # online CPUs: how far memory.stat may lag behind
     page_bytes: int = 4096
     swap: Swap | None = None
+    census: Census = Census()

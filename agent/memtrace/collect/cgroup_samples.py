@@ -7,7 +7,7 @@ spares everybody after it the work.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from memtrace.collect import rows
 from memtrace.collect.cgroups import REMOVED, RUNNING, Node
@@ -17,7 +17,7 @@ from memtrace.collect.processes import ShownProcesses
 from memtrace.collect.watches.watching import Watching
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.identity import Resolver
-from memtrace.samples import CgroupSample, Ledger, Memory
+from memtrace.samples import CgroupSample, Ledger, Memory, Slab
 
 
 class CgroupSamples:
@@ -32,6 +32,7 @@ class CgroupSamples:
         processes: ShownProcesses,
         watching: Watching,
         page: int,
+        slab_of: Callable[[int], Slab | None],
     ) -> None:
         self._resolver = resolver
         self._reader = reader
@@ -40,6 +41,7 @@ class CgroupSamples:
         self._processes = processes
         self._watching = watching
         self._page = page
+        self._slab_of = slab_of
         self._made: dict[int, CgroupSample] = {}
         self.ledgers: dict[int, Ledger] = {}  # made last
 
@@ -52,14 +54,18 @@ class CgroupSamples:
         memory = self._read_memory(node)
         ledger = self._make_ledger(node, nodes)
         parent = node.parent if node.path != "/" else None
+        slab = self._slab_of(node.id)
         if (
             made is None
             or made.ledger is not ledger
             or made.memory is not memory
+            or made.slab is not slab
             or (made.identity, made.state, made.parent_id, made.path)
             != (identity, node.state, parent, node.path)
         ):
-            made = CgroupSample(node.id, parent, node.path, identity, node.state, memory, ledger)
+            made = CgroupSample(
+                node.id, parent, node.path, identity, node.state, memory, ledger, slab=slab
+            )
             self._made[node.id] = made
         return made
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from memtrace.collect.baseline import Baseline, Progress
+from memtrace.collect.census import SlabCensus
 from memtrace.collect.cgroup_samples import CgroupSamples
 from memtrace.collect.cgroups import CgroupTree, Node
 from memtrace.collect.container_paths import ContainerPaths
@@ -35,7 +36,7 @@ from memtrace.host.lru import drain_batches
 from memtrace.host.swap import read_swap
 from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
-from memtrace.kernel.plan import OnDemand
+from memtrace.kernel.plan import SLAB_CENSUS, OnDemand
 from memtrace.kernel.session import OBJECTS, Session
 from memtrace.samples import (
     BaselineState,
@@ -89,6 +90,7 @@ class Collector:
         self._tombstones = tombstones
         self._resolver = Resolver(root, tombstones=tombstones)
         self._reader = CgroupReader(hierarchy)
+        self._census = SlabCensus(features.get(SLAB_CENSUS, Feature(False, "not asked for")), root)
         self._tree = CgroupTree(hierarchy, self._released)
         self._watching = Watching(
             session, on_demand, self._names, self._resolver, self._tree.nodes, self._page
@@ -101,6 +103,7 @@ class Collector:
             self._processes,
             self._watching,
             self._page,
+            self._census.of,
         )
         self._baseline = Baseline(session, self._tree, self.gather)
         self._namer = Namer(
@@ -145,6 +148,14 @@ class Collector:
         self._baseline.take(progress)
         self._times = BaselineTimes(time.monotonic(), time.monotonic() - started)
 
+    def take_census(self) -> None:
+        """Count every kernel object; the samples from here on say what each cgroup holds."""
+        self._census.take(self._tree.nodes)
+
+    def census_age(self) -> float | None:
+        """Seconds since the last census; None: there was none."""
+        return self._census.age()
+
     def refuse_baseline(self, reason: str) -> None:
         """Say in every sample why there is no baseline."""
         self._times = BaselineTimes(reason=reason)
@@ -186,6 +197,7 @@ class Collector:
             cpus=os.cpu_count(),
             page_bytes=self._page,
             swap=read_swap(self._root),
+            census=self._census.state,
         )
         self._end_interval()
         if self._tombstones is not None:
@@ -331,7 +343,7 @@ class Collector:
         )
 
     def _all_features(self) -> dict[str, Feature]:
-        features = {**self._features, **self._watching.features()}
+        features = {**self._features, **self._watching.features(), **self._census.features()}
         if self._tombstones is not None:
             features["tombstones"] = self._tombstones.feature
         return features

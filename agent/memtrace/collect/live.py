@@ -20,6 +20,9 @@ from memtrace.kernel.session import OBJECTS, Session
 from memtrace.kernel.support import KernelFacts, kernel_facts
 from memtrace.samples import Feature, Sample
 
+CENSUS_SECONDS = 30.0
+"""How old a census of kernel memory gets while it is watched, before it is taken again."""
+
 GATHER_SECONDS = 2.0
 CROWDED_SECONDS = 0.1
 """How often the kernel's ledgers are emptied while waiting: normally, and when they fill fast."""
@@ -50,6 +53,7 @@ class Live(Closing):
         self._collector = collector
         self._plan = plan
         self._baseline_due = baseline
+        self._census_due = self._census_watched = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.on_progress: Progress | None = None
 
@@ -59,6 +63,7 @@ class Live(Closing):
             if self._baseline_due:
                 self._baseline_due = False
                 self._take_baseline()
+            self._take_census()
             return self._collector.sample()
         except BpfError as error:
             raise LiveError(f"the kernel refused a read: {error}", EXIT_RUNTIME) from error
@@ -115,6 +120,14 @@ class Live(Closing):
         """Take the baseline (again) before the next sample."""
         self._baseline_due = True
 
+    def request_census(self) -> None:
+        """Count kernel memory (again) before the next sample."""
+        self._census_due = True
+
+    def watch_census(self, wanted: bool) -> None:
+        """Count kernel memory every CENSUS_SECONDS, or only when requested."""
+        self._census_watched = wanted
+
     def stop(self) -> None:
         """End a `wait` at once. May be called from a signal handler."""
         os.write(self._wake_write, b"x")
@@ -134,6 +147,13 @@ class Live(Closing):
             self._collector.refuse_baseline(feature.reason)
             return
         self._collector.take_baseline(self.on_progress)
+
+    def _take_census(self) -> None:
+        age = self._collector.census_age()
+        old = self._census_watched and (age is None or age >= CENSUS_SECONDS)
+        if self._census_due or old:
+            self._census_due = False
+            self._collector.take_census()
 
 
 def open_live(

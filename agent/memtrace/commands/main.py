@@ -23,6 +23,7 @@ from memtrace.commands.common import CommandError, Parser, UsageError, complain
 # word -> one line of help; the file of the same name has add_arguments() and run().
 COMMANDS: dict[str, str] = {
     "top": "show live which container's memory grows, with what, and because of what",
+    "slab": "count kernel objects (dentries, inodes, ...) by container and slab cache",
     "doctor": "say what this machine offers memtrace, what is missing, and what to do",
 }
 

@@ -63,6 +63,7 @@ QUESTIONS = Questions(
     modules=("btrfs",),
 )
 
+SLAB_CENSUS = "slab_census"
 PAGE_CACHE_EVENTS = ("mm_filemap_add_to_page_cache", "mm_filemap_delete_from_page_cache")
 CGROUP_EVENTS = ("cgroup_mkdir", "cgroup_rmdir", "cgroup_release")
 PROCESS_EVENTS = ("sched_process_exec", "sched_process_exit")
@@ -114,7 +115,7 @@ def make_plan(facts: KernelFacts) -> Plan:
         "process_events": _events_feature(
             process_events, "a process that changes its name by exec keeps its first one"
         ),
-        "slab_census": _census_feature(facts),
+        SLAB_CENSUS: _census_feature(facts),
     }
     return Plan(
         shmem,
@@ -168,7 +169,7 @@ def _subvolumes(facts: KernelFacts) -> tuple[int, int]:
 
 
 def _all_off(reason: str) -> dict[str, Feature]:
-    names = ("page_cache", "shmem", "baseline", "cgroup_events", "process_events", "slab_census")
+    names = ("page_cache", "shmem", "baseline", "cgroup_events", "process_events", SLAB_CENSUS)
     return {name: Feature(False, reason) for name in names}
 
 

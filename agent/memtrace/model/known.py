@@ -14,6 +14,7 @@ from typing import NamedTuple
 from memtrace.model.memory import Limit, effective_limits, effective_swap_limits
 from memtrace.model.rows import Tables
 from memtrace.model.shapes import Container
+from memtrace.model.slab import SlabTable
 from memtrace.model.totals import Totals
 from memtrace.model.tree import Tree, grow
 from memtrace.samples import CgroupSample
@@ -50,6 +51,7 @@ class Known(NamedTuple):
     tables: dict[int, Tables]
     containers: dict[int, Container]
     moved: frozenset[int]
+    slabs: dict[int, SlabTable | None]
 
 
 def framed(cgroups: Cgroups, before: Known | None) -> Frame:

@@ -12,12 +12,14 @@ from typing import NamedTuple
 
 from memtrace.samples import (
     BaselineState,
+    Census,
     CgroupSample,
     DriverRow,
     Feature,
     FileRow,
     Lost,
     ProcessRow,
+    SlabRow,
     Swap,
 )
 
@@ -127,6 +129,24 @@ class Rows(NamedTuple):
     cause: Driver | None
 
 
+class SlabFigures(NamedTuple):
+    """What was held of kernel memory at the last census; `rows` are all, the largest first.
+
+    `bytes` and `objects` are of all rows. `kernel_bytes` is the figure of the kernel that is
+    compared, now: slab on v2, all kernel memory on v1, where pages charged whole belong to it.
+    `unattributed_bytes` is what it has besides (signed).
+    """
+
+    rows: tuple[SlabRow, ...]
+    bytes: int
+    objects: int
+    reclaimable_bytes: int
+    page_table_bytes: int | None
+    other_page_bytes: int
+    kernel_bytes: int | None
+    unattributed_bytes: int | None
+
+
 class Evidence(NamedTuple):
     """One number a verdict rests on."""
 
@@ -173,6 +193,7 @@ class Container(NamedTuple):
     removed: tuple[int, ...]
     rows: Rows
     verdict: Verdict
+    slab: SlabFigures | None = None
 
 
 class Snapshot(NamedTuple):
@@ -188,3 +209,4 @@ class Snapshot(NamedTuple):
     baseline: BaselineState
     containers: tuple[Container, ...]
     swap: Swap | None
+    census: Census = Census()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, TypeVar
 
-from memtrace.model import deltas, page_cache
+from memtrace.model import deltas, page_cache, slab
 from memtrace.model.known import Known, Setting, framed, moved
 from memtrace.model.memory import Limit, figures
 from memtrace.model.rows import Tables, joined_tables, own_tables, rows_of
@@ -53,6 +53,7 @@ def describe(sample: Sample, known: Known | None, elapsed: float | None) -> tupl
         sample.baseline,
         tuple([now.containers[key] for key in now.cgroups]),
         sample.swap,
+        sample.census,
     )
     return made, now
 
@@ -62,7 +63,7 @@ def _work_out(sample: Sample, before: Known | None) -> Known:
     setting = Setting(sample.cgroup_mode, lag_bound(sample), before is not None)
     frame = framed(cgroups, before)
     if before is None or setting != before.setting:
-        now = Known(cgroups, setting, frame, {}, {}, {}, frozenset(cgroups))
+        now = Known(cgroups, setting, frame, {}, {}, {}, frozenset(cgroups), {})
         due = now.moved
     else:
         now = Known(
@@ -73,6 +74,7 @@ def _work_out(sample: Sample, before: Known | None) -> Known:
             _still(before.tables, cgroups),
             _still(before.containers, cgroups),
             moved(cgroups, frame, before),
+            _still(before.slabs, cgroups),
         )
         due = now.moved | before.moved  # what moved the last time has other deltas by now
     _fill(now, due, before)
@@ -93,6 +95,7 @@ def _fill(now: Known, due: frozenset[int], before: Known | None) -> None:
         below = tree.children.get(key, ())
         now.totals[key] = add_up(now.cgroups[key].ledger, [now.totals[child] for child in below])
         now.tables[key] = _tables(now, key, [now.tables[child] for child in below])
+        now.slabs[key] = slab.joined(now.cgroups[key].slab, [now.slabs[child] for child in below])
         now.containers[key] = _container(now, key, _past(now.cgroups[key], before))
 
 
@@ -124,6 +127,7 @@ def _container(now: Known, key: int, past: _Past) -> Container:
         totals.removed,
         rows,
         judge(Case(memory, explained, cache, rows, _rest_before(past), now.setting.bound)),
+        slab.figures(now.slabs[key], cgroup.memory, now.setting.mode),
     )
 
 

@@ -9,6 +9,7 @@ four characters \\xNN, because JSON has no way to hold them.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
 from json.encoder import encode_basestring_ascii
@@ -27,8 +28,9 @@ from memtrace.model.shapes import (
     Verdict,
     WorkingSet,
 )
+from memtrace.model.slab import shown
 from memtrace.model.words import device_name
-from memtrace.samples import KINDS, REASONS, FileId, FileUser, FileUses
+from memtrace.samples import KINDS, REASONS, Census, FileId, FileUser, FileUses, SlabRow
 from memtrace.views.text import without_surrogates
 
 SCHEMA = "memtrace.snapshot/1"
@@ -115,7 +117,39 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
             name: {"enabled": feature.enabled, "reason": feature.reason}
             for name, feature in snapshot.features.items()
         },
+        "slab_census": census_state(snapshot.census),
     }
+
+
+def census_state(census: Census) -> dict[str, Any] | None:
+    """Return when the census was taken, what it cost, and what it could not charge to a cgroup."""
+    if census.age_seconds is None:
+        return None
+    return {
+        "age_seconds": round(census.age_seconds, 3),
+        "cost_seconds": census.cost_seconds,
+        "longest_seconds": census.longest_seconds,
+        "slab_pages_bytes": census.slab_bytes,
+        "nobody_bytes": sum(row.bytes for row in census.nobody.rows),
+        "lost_bytes": census.lost_bytes,
+        "odd_slabs": census.odd_slabs,
+    }
+
+
+def slab_rows(rows: Sequence[SlabRow]) -> list[dict[str, Any]]:
+    """Return caches as the contract lists them."""
+    return [
+        {
+            "cache": row.cache,
+            "objects": row.objects,
+            "bytes": row.bytes,
+            "reclaimable": row.reclaimable,
+            "culprits": None
+            if row.culprits is None
+            else [culprit._asdict() for culprit in row.culprits],
+        }
+        for row in rows
+    ]
 
 
 def _container(container: Container, quoted: _Quoted) -> str:
@@ -133,7 +167,8 @@ def _container(container: Container, quoted: _Quoted) -> str:
 def _words(container: Container) -> dict[str, Any]:
     """Return what holds text, and what is few."""
     source, rows = container.source, container.rows
-    identity = source.identity
+    identity, slab = source.identity, container.slab
+    slabs, rest = ((), None) if slab is None else shown(slab)
     return {
         "cgroup_id": source.cgroup_id,
         "parent_id": source.parent_id,
@@ -152,8 +187,8 @@ def _words(container: Container) -> dict[str, Any]:
         "drivers_other_bytes": rows.drivers_other_bytes,
         "files_other_bytes": rows.files_other_bytes,
         "processes_other_bytes": rows.processes_other_bytes,
-        "slab": None,
-        "slab_other_bytes": None,
+        "slab": None if slab is None else slab_rows(slabs),
+        "slab_other_bytes": rest,
         "go": None,
         "go_other_bytes": None,
         "verdict": _verdict(container.verdict),
