@@ -20,6 +20,7 @@ from memtrace.kernel.session import OBJECTS, Session
 from memtrace.kernel.support import KernelFacts, kernel_facts
 from memtrace.samples import Feature, Sample
 
+SLAB = "slab"
 CENSUS_SECONDS = 30.0
 """How old a census of kernel memory gets while it is watched, before it is taken again."""
 
@@ -105,9 +106,11 @@ class Live(Closing):
         """Have these on-demand things watched for these cgroups and all below (None: all).
 
         What is not named is detached and unloaded. Raises LiveError; KeyError: an unknown name.
+        "slab" has kernel memory counted every CENSUS_SECONDS, for all.
         """
+        self._census_watched = SLAB in names
         try:
-            self._collector.watch(names, cgroup_ids)
+            self._collector.watch(names - {SLAB}, cgroup_ids)
         except BpfError as error:
             raise LiveError(f"the kernel refused to watch: {error}", EXIT_RUNTIME) from error
 
@@ -123,10 +126,6 @@ class Live(Closing):
     def request_census(self) -> None:
         """Count kernel memory (again) before the next sample."""
         self._census_due = True
-
-    def watch_census(self, wanted: bool) -> None:
-        """Count kernel memory every CENSUS_SECONDS, or only when requested."""
-        self._census_watched = wanted
 
     def stop(self) -> None:
         """End a `wait` at once. May be called from a signal handler."""

@@ -48,6 +48,10 @@ class InsideLive:
         """Take stock again of what is cached."""
         self._live.request_baseline()
 
+    def request_census(self) -> None:
+        """Count kernel objects again."""
+        self._live.request_census()
+
     def stop(self) -> None:
         """End a wait."""
         self._live.stop()

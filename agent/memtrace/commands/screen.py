@@ -71,6 +71,10 @@ class Wishes:
         self.inside = cgroup
         self._send(b"w")
 
+    def count_slab(self) -> None:
+        """Take a census of kernel memory."""
+        self._send(b"s")
+
     def close(self) -> None:
         """Let go of the pipe."""
         os.close(self.fd)
@@ -93,7 +97,12 @@ def run(options: argparse.Namespace, wanted: Selection, opener: Opener, feed: Fe
     with stopping() as wish, _wishes() as wishes, restored_terminal():
         sampler = _Sampler(opener, feed, wish, wishes, options.interval)
         app = TopScreen(
-            view, lambda: sampler.start(app), wishes.look_anew, Terminal, wishes.look_inside
+            view,
+            lambda: sampler.start(app),
+            wishes.look_anew,
+            Terminal,
+            wishes.look_inside,
+            wishes.count_slab,
         )
         wish.tell(_Ending(wishes, app))
         try:

@@ -89,6 +89,9 @@ class Live(Protocol):
     def request_baseline(self) -> None:
         """Take stock again of what is cached."""
 
+    def request_census(self) -> None:
+        """Count kernel objects (again)."""
+
     def stop(self) -> None:
         """End a wait; safe in a signal handler."""
 
@@ -249,6 +252,9 @@ def _wait(live: Live, until: float, wish: Stopping, keys: int | None) -> None:
                 wish.asked = True
             elif key == "b":
                 live.request_baseline()
+                return
+            elif key == "s":
+                live.request_census()
                 return
 
 

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from memtrace.model.selection import Selection
     from memtrace.model.shapes import Snapshot
 
-NAMES = ("dirtiers",)
+SLAB = "slab"
+NAMES = ("dirtiers", SLAB)
 ALWAYS_INSIDE = frozenset({"dirtiers"})
 """Watched for a container while the screen shows what is inside it."""
 
@@ -47,6 +48,8 @@ def watch_first(live: Watcher, asked: frozenset[str], wanted: Selection) -> None
     """Begin to watch before the first sample where it is known whom: everybody."""
     if asked and not wanted:
         live.watch(asked, None)
+    elif SLAB in asked:  # counted for everybody whoever is chosen
+        live.watch(frozenset({SLAB}), frozenset())
 
 
 def watch_chosen(

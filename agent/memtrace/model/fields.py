@@ -153,6 +153,13 @@ PROCESS_LIST: tuple[Field, ...] = (
     PID,
     COMM,
 )
+SLAB_LIST: tuple[Field, ...] = (
+    _gauge("bytes", "HELD", "by its objects, as the kernel charges them"),
+    Field("objects", "number", "gauge", "objects in use", "OBJECTS", 8),
+    Field("cache", "text", "label", "the kernel's name of the cache", "CACHE", 19),
+    Field("reclaimable", "text", "label", "the kernel frees them under pressure", "FREED"),
+    Field("culprits", "text", "label", "who had most of them allocated", "BY WHOM", 20),
+)
 TEXT = Field("text", "text", "label", "what is to be said", "", 20)
 WHAT = Field("what", "text", "label", "what the amount is of", "WHAT", 16)
 BYTES = _gauge("bytes", "NOW", "how much it is now")

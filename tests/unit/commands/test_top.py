@@ -28,7 +28,7 @@ class FakeLive:
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.waits: list[float] = []
-        self.baselines = 0
+        self.baselines = self.censuses = 0
         self.watched: list[tuple[frozenset[str], frozenset[int] | None]] = []
         self.opened: tuple[Path, str, bool] | None = None
         self.closed = self.stopped = False
@@ -59,6 +59,9 @@ class FakeLive:
 
     def request_baseline(self) -> None:
         self.baselines += 1
+
+    def request_census(self) -> None:
+        self.censuses += 1
 
     def stop(self) -> None:
         self.stopped = True
@@ -290,3 +293,14 @@ def test_unknown_watches_are_a_usage_error(
     error = capsys.readouterr().err
     assert "'ghosts'" in error
     assert all(name in error for name in NAMES)
+
+
+def test_slab_is_watched_from_the_first_line_whoever_is_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A census counts everybody: it need not know whom."""
+    live = FakeLive()
+    arguments = ("--json", "--watch", "slab", "-c", "postgres", "0.1", "1")
+    assert run(monkeypatch, live, *arguments) == 0
+    slab = frozenset({"slab"})
+    assert live.watched == [(slab, frozenset()), (slab, frozenset({2}))]

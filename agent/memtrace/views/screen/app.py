@@ -20,7 +20,7 @@ from memtrace.views.screen.canvas import Canvas
 from memtrace.views.screen.frame import draw
 from memtrace.views.screen.listing import Cursor, sortable
 from memtrace.views.screen.look import Line
-from memtrace.views.screen.panes import PANES
+from memtrace.views.screen.panes import PANES, SLAB
 from memtrace.views.screen.table import COLUMNS
 from memtrace.views.screen.view import Scene, Typing, View, entry_at
 
@@ -50,7 +50,8 @@ def _key(keys: str, action: str) -> Binding:
 class TopScreen(App[None]):
     """`begin` is called once the first frame is up, `look_anew` when the user wants a baseline.
 
-    `look_inside` is called with the id of the container that was entered, None when it is left.
+    `look_inside` is called with the id of the container that was entered, None when it is left,
+    `count_slab` when the list of kernel objects is opened.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -88,12 +89,14 @@ class TopScreen(App[None]):
         look_anew: Callable[[], None],
         driver: type[Driver] | None = None,
         look_inside: Callable[[int | None], None] = lambda _: None,
+        count_slab: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(driver_class=driver, ansi_color=True)
         self.view = view
         self._begin = begin
         self._look_anew = look_anew
         self._look_inside = look_inside
+        self._count_slab = count_slab
         self._scene: Scene | None = None
         self._latest: Scene | None = None
         self._canvas = Canvas(self._lines, view.look)
@@ -177,6 +180,7 @@ class TopScreen(App[None]):
         entry = entry_at(self.view, self._scene)
         if self.view.help is None and self.view.inside is None and entry is not None:
             self._enter(entry.container)
+            self._open_list(self.view.tab)
             self._canvas.redraw()
 
     def action_leave(self) -> None:
@@ -200,15 +204,22 @@ class TopScreen(App[None]):
         """Go to the next list inside a container; fold and unfold outside."""
         view = self.view
         if view.inside is not None:
-            view.tab = (view.tab + direction) % len(PANES)
+            self._open_list((view.tab + direction) % len(PANES))
         else:
             view.fold(entry_at(view, self._scene), direction < 0)
         self._canvas.redraw()
 
     def action_tab(self, number: int) -> None:
         """Go to a list inside a container."""
-        self.view.tab = number - 1
+        self._open_list(number - 1)
         self._canvas.redraw()
+
+    def _open_list(self, tab: int) -> None:
+        """Show a list; what is in the one of kernel objects has to be counted."""
+        self.view.tab = tab
+        if tab == SLAB and self.view.inside is not None:
+            self.view.busy = "counting kernel objects"
+            self._count_slab()
 
     def action_sort(self, direction: int) -> None:
         """Sort by the column beside the present one."""
@@ -236,7 +247,11 @@ class TopScreen(App[None]):
         self._refresh()
 
     def action_baseline(self) -> None:
-        """Ask for a new baseline."""
+        """Ask for a new baseline, or a new census where that is what is shown."""
+        if self.view.inside is not None and self.view.tab == SLAB:
+            self._open_list(SLAB)
+            self._canvas.redraw()
+            return
         self.view.busy = "looking at what is cached"
         self._canvas.redraw()
         self._look_anew()

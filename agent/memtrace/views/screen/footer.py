@@ -27,7 +27,7 @@ TABLE_KEYS = (
 )
 INSIDE_KEYS = (
     ("Esc", "back"),
-    ("1-6", "lists"),
+    ("1-7", "lists"),
     ("< >", "sort"),
     ("r", "reverse"),
     ("space", "pause"),

@@ -121,11 +121,15 @@ def _inside(view: View, scene: Scene, container: Container, size: Size) -> list[
     detail = 2 if height >= 20 and view.pane is not PANES[-1] else 0
     room = height - len(above) - 1 - state - detail
     rows = pane_rows(view, container, width)
-    body = listing(view.pane.columns, rows, view.pane.key, view.cursor, (width, room), view.look)
-    rest = others(container, view.pane)
-    if not rows:
+    kept = 1 if view.pane.keeps_rest else 0
+    size = (width, room - kept)
+    body = listing(view.pane.columns, rows, view.pane.key, view.cursor, size, view.look)
+    rest = others(container, view.pane, scene.snapshot.census)
+    if not rows and not kept:
         rest = view.pane.empty
-    if rest and len(rows) + 1 < room:
+    if kept:
+        body.append(line(cells.left(rest, width), Ink.FAINT))
+    elif rest and len(rows) + 1 < room:
         body[len(rows) + 1] = line(cells.left(rest, width), Ink.FAINT)
     return [
         *above,

@@ -11,16 +11,16 @@ from memtrace.views.screen.view import Scene
 
 KEYS = (
     ("arrows, j k, PgUp PgDn, Home End", "move"),
-    ("Enter", "look inside: causes, files, processes, kinds of I/O, memory, verdict"),
+    ("Enter", "look inside: causes, files, processes, kinds of I/O, memory, slab, verdict"),
     ("Esc, Backspace", "back; in the list of containers: show all again"),
     ("left right", "fold and unfold a pod or slice; inside: the list before or after"),
-    ("1 to 6, Tab", "inside: choose a list"),
+    ("1 to 7, Tab", "inside: choose a list"),
     ("< >", "sort by the column to the left or right"),
     ("r", "reverse the order"),
     ("t", "all containers in one list, without pods and slices; again: with them"),
     ("f", "show only names, images or cgroups that contain a text"),
     ("space", "pause: the screen stands still, memtrace goes on counting; again: go on"),
-    ("b", "look anew at what is cached (the baseline)"),
+    ("b", "look anew at what is cached (the baseline); in the list Slab: count again"),
     ("? h", "this page"),
     ("q, Ctrl-C", "end"),
 )

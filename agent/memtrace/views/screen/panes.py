@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from memtrace.model import fields, words
+from memtrace.model.caches import meaning
+from memtrace.model.remarks import rough_time
 from memtrace.model.shapes import Container, Driver, File, Process
 from memtrace.model.units import percent, short_size
-from memtrace.samples import KINDS, REASONS
+from memtrace.samples import KINDS, REASONS, Census, SlabRow
 from memtrace.views.screen import cells
 from memtrace.views.screen.composition import COMPOSITION, parts
 from memtrace.views.screen.explanation import explanation
@@ -25,7 +27,10 @@ _PATH = ((_UNIMPORTANT - 1, 44), *FILL)
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """One list. `rows` gets the container and the width of the screen."""
+    """One list. `rows` gets the container and the width of the screen.
+
+    `keeps_rest`: what is said of the rest has a line of its own below the list.
+    """
 
     title: str
     columns: tuple[Column[Any], ...]
@@ -34,6 +39,7 @@ class Pane:
     sort: str = ""
     empty: str = ""
     detail: Callable[[Any], str] = str
+    keeps_rest: bool = False
 
 
 def attribute(row: Any, name: str) -> Any:
@@ -183,6 +189,34 @@ _FLOWS: tuple[Column[Any], ...] = (
 )
 
 
+def _culprit(row: SlabRow) -> str:
+    """Say who had most of the objects allocated, and in which system call."""
+    if not row.culprits:
+        return "-"
+    first = row.culprits[0]
+    return " ".join(filter(None, (first.comm or f"pid {first.tgid}", first.syscall)))
+
+
+def _cache(row: SlabRow) -> str:
+    """Return in full what a row had to cut."""
+    freed = "freed under memory pressure" if row.reclaimable else "not freed under memory pressure"
+    by = f"; allocated by {_culprit(row)}" if row.culprits else ""
+    return f"{row.cache}: {meaning(row.cache) or 'meaning unknown'}; {freed}{by}"
+
+
+_BYTES, _OBJECTS, _CACHE, _FREED, _CULPRITS = fields.SLAB_LIST
+_CACHES: tuple[Column[Any], ...] = (
+    sized(_BYTES, 1, lambda row: row.bytes),
+    Column(
+        _OBJECTS, lambda row, room: cells.number(str(row.objects), room), 2, lambda row: row.objects
+    ),
+    _text(_CACHE, 0, lambda row: row.cache),
+    _text(_FREED, _UNIMPORTANT, lambda row: "yes" if row.reclaimable else "no"),
+    _text(_CULPRITS, 4, _culprit),
+    _text(fields.MEANING, 3, lambda row: meaning(row.cache), wider=((5, 32), *FILL)),
+)
+
+
 def _lines(container: Container, width: int) -> list[tuple[int, str]]:
     return list(enumerate(explanation(container, width)))
 
@@ -224,6 +258,15 @@ PANES: tuple[Pane, ...] = (
         detail=lambda row: row.meaning,
     ),
     Pane(
+        "Slab",
+        _CACHES,
+        lambda container, _: container.slab.rows if container.slab is not None else (),
+        lambda row: (row.cache, row.reclaimable),
+        "bytes",
+        detail=_cache,
+        keeps_rest=True,
+    ),
+    Pane(
         "Verdict",
         (_text(fields.TEXT, 0, lambda row: row[1], wider=FILL),),
         _lines,
@@ -233,8 +276,14 @@ PANES: tuple[Pane, ...] = (
 )
 
 
-def others(container: Container, pane: Pane) -> str:
+SLAB = next(number for number, pane in enumerate(PANES) if pane.title == "Slab")
+"""The list whose rows are counted when it is opened."""
+
+
+def others(container: Container, pane: Pane, census: Census) -> str:
     """Say what the rows of a list leave out, so that sums hold."""
+    if pane is PANES[SLAB]:
+        return _counted(container, census)
     rows = container.rows
     rest = {
         "Causes": rows.drivers_other_bytes,
@@ -242,3 +291,18 @@ def others(container: Container, pane: Pane) -> str:
         "Processes": rows.processes_other_bytes,
     }.get(pane.title)
     return f"not in these rows: {short_size(rest)}" if rest else ""
+
+
+def _counted(container: Container, census: Census) -> str:
+    """Say when the kernel objects were counted, and what the kernel's own figure is."""
+    slab = container.slab
+    if slab is None or census.age_seconds is None:
+        return census.reason or "Kernel objects are not counted yet: b counts them."
+    parts = [
+        f"{short_size(slab.bytes)} counted {rough_time(census.age_seconds)} ago (b: again)",
+        f"{short_size(slab.reclaimable_bytes)} can be freed",
+    ]
+    if slab.kernel_bytes is not None:
+        rest = short_size(slab.unattributed_bytes)
+        parts.append(f"kernel: {short_size(slab.kernel_bytes)}, rest: {rest}")
+    return "; ".join(parts)

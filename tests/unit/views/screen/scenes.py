@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from memtrace.model.history import History
 from memtrace.model.selection import Selection
 from memtrace.model.snapshot import snapshot
 from memtrace.samples import (
     BaselineState,
+    Census,
     CgroupSample,
     DriverRow,
     Feature,
@@ -17,6 +20,9 @@ from memtrace.samples import (
     Memory,
     ProcessRow,
     Sample,
+    Slab,
+    SlabCulprit,
+    SlabRow,
 )
 from memtrace.views.screen.app import TopScreen
 from memtrace.views.screen.look import Look, look
@@ -152,7 +158,7 @@ def node(step: int = 0, names: tuple[str, ...] = ()) -> Sample:
         cgroups.append(
             _unit(number, name, memory(3, 2), wrote(2, 2, name[:15], path, inode=number))
         )
-    made = sample(*cgroups)
+    made = sample(*(replace(each, slab=OBJECTS.get(each.cgroup_id, Slab())) for each in cgroups))
     state = BaselineState("done", "", 12.0 + 2 * step, 0.2, 3149, 692 * MIB)
     features = {"baseline": Feature(True), "slab": Feature(False, "this kernel has no tracepoint")}
     return Sample(
@@ -165,7 +171,23 @@ def node(step: int = 0, names: tuple[str, ...] = ()) -> Sample:
         baseline=state,
         features=features,
         cpus=2,
+        census=Census(12.0 + 2 * step, 0.2, 0.004, 48 * MIB),
     )
+
+
+# What a census met, by cgroup.
+OBJECTS = {
+    22: Slab(
+        (
+            SlabRow("dentry", 12000, 12000 * 200, True),
+            SlabRow("ext4_inode_cache", 900, 900 * 1136, True),
+            SlabRow("kmalloc-cg-96", 500, 500 * 104, False),
+            SlabRow("something_else", 1, 64, False, (SlabCulprit(7, "pg", "openat", 64),)),
+        ),
+        4096,
+        8192,
+    )
+}
 
 
 def scenes(count: int = 12, names: tuple[str, ...] = ()) -> list[Scene]:
@@ -195,11 +217,14 @@ class Screen(TopScreen):
     """The app, fed by hand; counts what it asks for."""
 
     def __init__(self, state: View | None = None) -> None:
-        super().__init__(state or view(), lambda: None, self._asked)
-        self.asked = 0
+        super().__init__(state or view(), lambda: None, self._asked, count_slab=self._counted)
+        self.asked = self.counted = 0
 
     def _asked(self) -> None:
         self.asked += 1
+
+    def _counted(self) -> None:
+        self.counted += 1
 
     def text(self) -> list[str]:
         """What is really on the screen, line by line."""

@@ -91,7 +91,8 @@ def test_lists_inside() -> None:
         await pilot.press("enter")
         for keys, title in (
             ("2", "Files"), ("tab", "Processes"), ("right", "I/O"), ("left", "Processes"),
-            ("6", "Verdict"), ("tab", "Causes"), ("shift+tab", "Verdict"), ("5", "Memory"),
+            ("7", "Verdict"), ("tab", "Causes"), ("shift+tab", "Verdict"), ("5", "Memory"),
+            ("6", "Slab"),
         ):  # fmt: skip
             await pilot.press(keys)
             assert app.view.pane.title == title
@@ -256,5 +257,27 @@ def test_resizing() -> None:
             assert len(app.text()) == size[1]
             assert {len(line) for line in app.text()} == {size[0]}
             assert app.text()[2].startswith("CONTAINER")
+
+    use(steps)
+
+
+def test_kernel_objects_are_counted_when_their_list_is_opened() -> None:
+    """By its number, by Tab and by entering a container on it; b counts again, not the cache."""
+
+    async def steps(app: Screen, pilot: Pilot[Any]) -> None:
+        await pilot.press("6")
+        assert app.counted == 0  # nobody looks inside
+        await pilot.press("down", "down", "enter")
+        assert app.counted == 1
+        assert "counting kernel objects" in app.text()[0]
+        app.arrive(SCENES[1])
+        await pilot.pause()
+        assert "counting" not in app.text()[0]
+        await pilot.press("5", "tab")
+        assert app.counted == 2
+        await pilot.press("b")
+        assert (app.counted, app.asked) == (3, 0)
+        await pilot.press("tab", "b")
+        assert (app.counted, app.asked) == (3, 1)
 
     use(steps)
