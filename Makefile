@@ -20,7 +20,7 @@ ifeq ($(filter $(CURDIR)/.venv,$(file <.venv/pyvenv.cfg)),)
 VENV_MOVED := moved
 endif
 
-.PHONY: help build run test check check-kernel check-vm check-e2e bench lint format clean moved
+.PHONY: help build run test check check-kernel check-long check-vm check-e2e bench lint format clean moved
 
 help: ## list the targets
 	@echo "usage: make TARGET [ARGS=\"...\"]"
@@ -61,6 +61,9 @@ check: $(BIN)/.memtrace-test ## unit tests: no root, no kernel
 
 check-kernel: test-setup ## tests on the running kernel (root)
 	@$(PYTEST) tests/kernel $(ARGS) || $(call once_more,tests/kernel)
+
+check-long: test-setup ## what takes minutes on the running kernel: 100,003 files counted (root)
+	@MEMTRACE_SLAB_FILES=100003 $(PYTEST) tests/kernel/test_slab_census.py $(ARGS)
 
 check-vm: test-setup ## tests on other kernels, in QEMU (root)
 	@$(PYTEST) tests/vm $(ARGS)
