@@ -255,10 +255,10 @@ class Slab:
 class Census:
     """The last census of kernel memory: when, what it cost, and what belongs to no cgroup.
 
-    `age_seconds` None: none was taken, `reason` says why it failed. `longest_seconds` is how
-    long a CPU was held at once. `slab_bytes` are the pages of all slabs, free places included;
-    `nobody` is what no cgroup pays for; `lost_bytes` found no row or no cgroup; `odd_slabs`
-    changed while they were being read.
+    `age_seconds` None: none was taken, `reason` says why it failed. `longest_seconds` is the
+    most CPU time spent without a pause. `slab_bytes` are the pages of all slabs, free places
+    included; `nobody` is what no cgroup pays for; `lost_bytes` found no row or no cgroup;
+    `odd_slabs` changed while they were being read.
     """
 
     age_seconds: float | None = None

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
-from memtrace.collect.slab_rows import Held, decode
 from memtrace.kernel.errors import BpfError
 from memtrace.kernel.plan import SLAB_CENSUS
 from memtrace.samples import Census, Feature, Slab
@@ -27,7 +26,7 @@ class SlabCensus:
         self.feature = feature
         self._possible = feature
         self._root = root
-        self._held = Held()
+        self._slabs: dict[int, Slab] = {}
         self._taken_at: float | None = None
         self._census = Census(reason="" if feature.enabled else feature.reason)
 
@@ -43,13 +42,13 @@ class SlabCensus:
         except (BpfError, CensusError, OSError) as error:
             self.feature = Feature(False, f"no census of kernel memory: {error}")
             self._census = Census(reason=self.feature.reason)
-            self._held, self._taken_at = Held(), None
+            self._slabs, self._taken_at = {}, None
             return False
         return True
 
     def of(self, cgroup: int) -> Slab | None:
         """What a cgroup itself held; the very same until the next census."""
-        return self._held.slabs.get(cgroup)
+        return self._slabs.get(cgroup)
 
     def age(self) -> float | None:
         """Seconds since the last census; None: there was none."""
@@ -65,6 +64,7 @@ class SlabCensus:
         return {SLAB_CENSUS: self.feature}
 
     def _take(self, cgroups: Collection[int], progress: CensusProgress | None) -> None:
+        from memtrace.collect.slab_rows import decode
         from memtrace.kernel.census import Census as Walk
 
         started = time.monotonic()
@@ -72,13 +72,13 @@ class SlabCensus:
             for done in walk.walk():
                 if progress:
                     progress(done)
-            self._held = decode(walk.holdings(), walk.caches(), cgroups, walk.knows_page_tables)
-            self._taken_at = time.monotonic()
+            held = decode(walk.holdings(), walk.caches(), cgroups, walk.knows_page_tables)
+            self._slabs, self._taken_at = held.slabs, time.monotonic()
             self._census = Census(
                 cost_seconds=self._taken_at - started,
                 longest_seconds=walk.longest_run,
                 slab_bytes=walk.slab_pages * os.sysconf("SC_PAGE_SIZE"),
-                nobody=self._held.nobody,
-                lost_bytes=self._held.lost_bytes + walk.full,
+                nobody=held.nobody,
+                lost_bytes=held.lost_bytes + walk.full,
                 odd_slabs=walk.odd,
             )

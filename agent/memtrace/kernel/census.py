@@ -37,7 +37,7 @@ class CensusError(Exception):
 class Census(Closing):
     """One census. Methods raise BpfError where the kernel refuses, CensusError for the rest.
 
-    `longest_run` is the wall time of the longest run in seconds, `runs` how many there were,
+    `longest_run` is the CPU time of the longest run in seconds, `runs` how many there were,
     `slab_pages` the pages of all slabs met, `full` the bytes that found no room, `odd` the slabs
     that changed under the walk. `knows_page_tables`: their pages are told from other ones.
     """
@@ -83,9 +83,9 @@ class Census(Closing):
 
     def _run(self, vmemmap: int, page: int, end: int) -> int:
         context = bytearray(wire.CENSUS.pack(vmemmap, page, end, RUN_NS, 0, 0, 0, 0))
-        started = time.monotonic()
+        started = time.thread_time()
         self._object.run("count_kernel_memory", context)
-        self.longest_run = max(self.longest_run, time.monotonic() - started)
+        self.longest_run = max(self.longest_run, time.thread_time() - started)
         self.runs += 1
         _, reached, _, _, slab_pages, full, odd, _ = wire.CENSUS.unpack(context)
         self.slab_pages += slab_pages
