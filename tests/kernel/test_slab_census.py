@@ -20,6 +20,7 @@ from tests.kernel.harness.bpf import BPFTOOL
 from tests.kernel.harness.cgroup import IS_V1, Cgroup
 from tests.kernel.harness.memtrace import PROGRAM, Memtrace
 from tests.kernel.harness.workloads import Workloads
+from tests.outcomes import unavailable
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
@@ -27,6 +28,9 @@ FILES = int(os.environ.get("MEMTRACE_SLAB_FILES", "10007"))
 CENSUS_PROGRAMS = {"count_kernel_me", "find_page"}  # as long as the kernel keeps names
 NEAR = 0.01
 TRIES = 4
+COUNT = 509
+PAGE = os.sysconf("SC_PAGE_SIZE")
+STOCK = 64 * (os.cpu_count() or 1) * PAGE
 NO_INODES_OF_FILES = ("inode_cache", "lsm_inode_cache", "proc_inode_cache")
 
 
@@ -127,6 +131,43 @@ def test_objects_of_a_removed_cgroup_are_its_parents(disk: Path, workloads: Work
             (line, _) = census(parent.path)
             assert near(objects(line, "dentry"), FILES)
             assert_sum(line)
+
+    until(attempt)
+
+
+# kind of workload -> the figure of `memtrace slab` that tells it, and what COUNT of it takes
+WHOLE_PAGES = {
+    "threads": ("other_page_bytes", COUNT * 4 * PAGE),
+    "tables": ("page_table_bytes", COUNT * PAGE),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE_PAGES)
+def test_pages_charged_whole_are_told_by_what_they_are(workloads: Workloads, kind: str) -> None:
+    """Kernel stacks and page tables are no slab; with them the kernel's figure is explained."""
+    figure, least = WHOLE_PAGES[kind]
+
+    def attempt(_: int) -> None:
+        with Cgroup("whole") as cgroup:
+            cgroup.hold(workloads["kernel_memory"], kind, str(COUNT))
+            (line, _nobody) = census(cgroup.path)
+            if line[figure] is None:
+                unavailable("this kernel does not mark pages of page tables")
+            assert least <= line[figure] < 2 * least + (1 << 20)
+            assert_sum(line)
+
+    until(attempt)
+
+
+def test_per_cpu_data_is_what_remains(workloads: Workloads) -> None:
+    """On v1, whose figure holds it; v2 tells slab alone."""
+
+    def attempt(_: int) -> None:
+        with Cgroup("percpu") as cgroup:
+            cgroup.hold(workloads["kernel_memory"], "percpu", str(COUNT))
+            (line, _nobody) = census(cgroup.path)
+            least = COUNT * (os.cpu_count() or 1) * 512 if IS_V1 else 0
+            assert line["unattributed_bytes"] >= least - STOCK
 
     until(attempt)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from memtrace.collect.baseline import Baseline, Progress
-from memtrace.collect.census import SlabCensus
+from memtrace.collect.census import CensusProgress, SlabCensus
 from memtrace.collect.cgroup_samples import CgroupSamples
 from memtrace.collect.cgroups import CgroupTree, Node
 from memtrace.collect.container_paths import ContainerPaths
@@ -47,6 +47,7 @@ from memtrace.samples import (
 )
 
 REPAIR_SECONDS = 20.0
+CENSUS_GATHER_SECONDS = 0.5
 DISK_FILE = OBJECTS / "page_cache.bpf.o"
 CROWDED_ROWS = 16384
 """Rows in one gather from which on the ledgers (65,536 rows) are emptied more often."""
@@ -148,13 +149,28 @@ class Collector:
         self._baseline.take(progress)
         self._times = BaselineTimes(time.monotonic(), time.monotonic() - started)
 
-    def take_census(self) -> None:
+    def take_census(self, progress: CensusProgress | None = None) -> None:
         """Count every kernel object; the samples from here on say what each cgroup holds."""
-        self._census.take(self._tree.nodes)
+        self._census.take(self._tree.nodes, self._gathering(progress))
 
-    def census_age(self) -> float | None:
-        """Seconds since the last census; None: there was none."""
-        return self._census.age()
+    def census_age(self) -> tuple[float | None, float]:
+        """Seconds since the last census (None: there was none), and how many it took."""
+        state = self._census.state
+        return state.age_seconds, state.cost_seconds or 0.0
+
+    def _gathering(self, progress: CensusProgress | None) -> CensusProgress:
+        """A progress that empties the kernel's ledgers, too: with much memory it takes seconds."""
+        gathered = time.monotonic()
+
+        def tell(done: float) -> None:
+            nonlocal gathered
+            if time.monotonic() - gathered > CENSUS_GATHER_SECONDS:
+                self.gather()
+                gathered = time.monotonic()
+            if progress:
+                progress(done)
+
+        return tell
 
     def refuse_baseline(self, reason: str) -> None:
         """Say in every sample why there is no baseline."""

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from memtrace.collect.baseline import Progress
+from memtrace.collect.census import CensusProgress
 from memtrace.collect.collector import Collector
 from memtrace.host.hierarchy import HostError, find_hierarchy
 from memtrace.host.tombstones import Tombstones
@@ -22,7 +23,9 @@ from memtrace.samples import Feature, Sample
 
 SLAB = "slab"
 CENSUS_SECONDS = 30.0
-"""How old a census of kernel memory gets while it is watched, before it is taken again."""
+CENSUS_SHARE = 0.02
+"""How old a census gets while slab is watched before it is taken again, and the most of one CPU
+that censuses may take: with much memory it gets older."""
 
 GATHER_SECONDS = 2.0
 CROWDED_SECONDS = 0.1
@@ -57,6 +60,7 @@ class Live(Closing):
         self._census_due = self._census_watched = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.on_progress: Progress | None = None
+        self.on_census: CensusProgress | None = None
 
     def sample(self) -> Sample:
         """Everything as of now. Raises LiveError."""
@@ -106,7 +110,7 @@ class Live(Closing):
         """Have these on-demand things watched for these cgroups and all below (None: all).
 
         What is not named is detached and unloaded. Raises LiveError; KeyError: an unknown name.
-        "slab" has kernel memory counted every CENSUS_SECONDS, for all.
+        "slab" has kernel memory counted about every CENSUS_SECONDS, for all.
         """
         self._census_watched = SLAB in names
         try:
@@ -148,11 +152,12 @@ class Live(Closing):
         self._collector.take_baseline(self.on_progress)
 
     def _take_census(self) -> None:
-        age = self._collector.census_age()
-        old = self._census_watched and (age is None or age >= CENSUS_SECONDS)
+        age, cost = self._collector.census_age()
+        lasts = max(CENSUS_SECONDS, cost / CENSUS_SHARE)
+        old = self._census_watched and (age is None or age >= lasts)
         if self._census_due or old:
             self._census_due = False
-            self._collector.take_census()
+            self._collector.take_census(self.on_census)
 
 
 def open_live(

@@ -28,6 +28,7 @@ class InsideLive:
         self._cgroups: Cgroups = frozenset()
         self._told: tuple[frozenset[str], Cgroups] = frozenset(), frozenset()
         self.on_progress = live.on_progress
+        self.on_census = live.on_census
 
     def sample(self) -> Sample:
         """Everything as of now."""

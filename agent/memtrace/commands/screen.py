@@ -187,11 +187,19 @@ class _Sampler:
         history = History()
         with self._opener() as live:
             live.on_progress = self._progress(app)
+            live.on_census = self._counting(app)
             watching = InsideLive(live, lambda: self._wishes.inside)
             for snapshot in self._feed(watching, self._wish, self._wishes.fd):
                 app.arrive(Scene(snapshot, history.add(snapshot)))
             if not self._wish.asked:  # COUNT is reached: the last one is there to be read, too
                 watching.wait(self._interval, self._wishes.fd)
+
+    def _counting(self, app: TopScreen) -> Callable[[float], None]:
+        def tell(done: float) -> None:
+            self._wish.raise_if_asked()
+            app.be_busy(f"counting kernel objects: {done:.0%} of memory")
+
+        return tell
 
     def _progress(self, app: TopScreen) -> Callable[[int, int], None]:
         def tell(done: int, pages: int) -> None:

@@ -79,6 +79,7 @@ class Live(Protocol):
         """Read everything now."""
 
     on_progress: Callable[[int, int], None] | None
+    on_census: Callable[[float], None] | None
 
     def wait(self, seconds: float, also: int | None = None) -> bool:
         """Sleep, draining events; return early after stop(), or True when `also` is readable."""
@@ -147,6 +148,7 @@ def _print(options: argparse.Namespace, wanted: Selection, opener: Opener | None
     ):
         wish.tell(live)
         live.on_progress = _progress(wish)
+        live.on_census = lambda _: wish.raise_if_asked()
         for snapshot in _feed(options, wanted, live, wish, keys):
             print(draw(snapshot))
             sys.stdout.flush()

@@ -34,6 +34,7 @@ class FakeLive:
         self.closed = self.stopped = False
         self._stop_after = stop_after
         self.on_progress: object = None
+        self.on_census: object = None
 
     @contextmanager
     def open(self, root: Path, engine: str, baseline: bool) -> Iterator[FakeLive]:
