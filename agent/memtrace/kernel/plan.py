@@ -17,6 +17,9 @@ ON_DEMAND: dict[str, tuple[str, ...]] = {
 }
 """What is attached only while asked for, and the tracepoints it can use: any of them will do."""
 
+SLAB_MARKS = (("pagetype", "PGTY_slab"), ("pageflags", "PG_slab"))
+"""How the kernel may mark the pages of its slabs: since Linux 6.12, and before 6.10."""
+
 QUESTIONS = Questions(
     tracepoints=(
         "mm_filemap_add_to_page_cache",
@@ -39,8 +42,7 @@ QUESTIONS = Questions(
     enums=(
         ("pageflags", "PG_head"),
         ("cgroup_subsys_id", "memory_cgrp_id"),
-        ("pagetype", "PGTY_slab"),
-        ("pageflags", "PG_slab"),
+        *SLAB_MARKS,
     ),
     helpers=("loop", "get_current_task_btf", "task_pt_regs", "ringbuf_query"),
     offsets=(("btrfs_inode", "vfs_inode"), ("btrfs_inode", "root"), ("btrfs_root", "anon_dev")),
@@ -155,8 +157,8 @@ def _blockers(facts: KernelFacts) -> tuple[str, ...]:
     ]
     found += [
         f"enum {enum} has no {name}"
-        for enum, name in QUESTIONS.enums[:2]
-        if facts.enum_value(enum, name) is None
+        for enum, name in QUESTIONS.enums
+        if facts.enum_value(enum, name) is None and (enum, name) not in SLAB_MARKS
     ]
     return tuple(found)
 
@@ -207,10 +209,9 @@ def _baseline_feature(available: bool, unplaced: tuple[Pair, ...]) -> Feature:
 
 
 def _census_feature(facts: KernelFacts) -> Feature:
-    """Slab pages are marked by PG_slab before Linux 6.10 and by PGTY_slab since 6.12."""
     if not facts.has_helper("loop"):
         return Feature(False, "this kernel has no bpf_loop (before 5.17): no walk over its slabs")
-    if all(facts.enum_value(*mark) is None for mark in QUESTIONS.enums[2:]):
+    if all(facts.enum_value(*mark) is None for mark in SLAB_MARKS):
         return Feature(False, "it is not known how this kernel marks the pages of its slabs")
     return Feature(True, "on request: every object of every slab cache, by who pays for it")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrace.kernel.plan import QUESTIONS, Plan, make_plan
+from memtrace.kernel.plan import QUESTIONS, SLAB_MARKS, Plan, make_plan
 from memtrace.kernel.support import Answers, KernelFacts
 
 FEATURES = {"page_cache", "shmem", "baseline", "cgroup_events", "process_events", "slab_census"}
@@ -171,10 +171,7 @@ def test_without_one_offset_there_are_no_subvolumes(pair: tuple[str, str]) -> No
     assert off(made) == set()
 
 
-MARKS = (("pagetype", "PGTY_slab"), ("pageflags", "PG_slab"))
-
-
-@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("mark", SLAB_MARKS)
 def test_either_mark_of_slab_pages_will_do(mark: tuple[str, str]) -> None:
     """A kernel has the one or the other: with one of them the census can be taken."""
     assert not off(plan(enums={mark: None}))
@@ -182,6 +179,6 @@ def test_either_mark_of_slab_pages_will_do(mark: tuple[str, str]) -> None:
 
 def test_unknown_slab_pages_cost_the_census_alone() -> None:
     """A kernel that marks its slabs in a third way: the census is off, with a reason."""
-    made = plan(enums=dict.fromkeys(MARKS))
+    made = plan(enums=dict.fromkeys(SLAB_MARKS))
     assert off(made) == {"slab_census"}
     assert "marks" in made.features["slab_census"].reason
