@@ -72,6 +72,7 @@ class CgroupSamples:
     def _is_past(self, node: Node, made: CgroupSample) -> bool:
         """Whether nothing about it can change any more: there may be thousands of those."""
         gone = made.state == REMOVED == node.state and not node.ledger.changed
+        gone = gone and made.slab is self._slab_of(node.id)  # its objects are its parent's by now
         return gone and not self._watching.news(node.id) and not self._resolver.needs_retry(node.id)
 
     def forget(self, cgroup: int) -> None:

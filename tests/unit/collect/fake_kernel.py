@@ -17,7 +17,7 @@ from memtrace.collect.collector import Collector
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.kernel.errors import BpfError
 from memtrace.kernel.session import Walked
-from memtrace.samples import CgroupSample, Sample
+from memtrace.samples import CgroupSample, Feature, Sample
 from tests.unit.collect import records
 from tests.unit.collect.records import DISK, TMPFS, UNLINK, WRITE, Chunk
 
@@ -197,7 +197,12 @@ def _inode(file: bytes) -> int:
 class Rig:
     """A Collector on a FakeKernel. The cgroups given to it are there before it starts."""
 
-    def __init__(self, *older: str, kernel: FakeKernel | None = None) -> None:
+    def __init__(
+        self,
+        *older: str,
+        kernel: FakeKernel | None = None,
+        features: dict[str, Feature] | None = None,
+    ) -> None:
         self.kernel = kernel or FakeKernel()
         self._home = tempfile.TemporaryDirectory()
         root = Path(self._home.name)
@@ -206,7 +211,7 @@ class Rig:
         for path in older:
             (self.mount / path.lstrip("/")).mkdir()
         self.hierarchy = Hierarchy("v1", self.mount, 4, 1)
-        self.collector = Collector(self.kernel, self.hierarchy, {}, root, True)  # type: ignore[arg-type]
+        self.collector = Collector(self.kernel, self.hierarchy, features or {}, root, True)  # type: ignore[arg-type]
 
     def id(self, path: str) -> int:
         """A directory's cgroup id."""

@@ -11,6 +11,8 @@ from memtrace.collect.census import SlabCensus
 from memtrace.kernel import census as kernel
 from memtrace.kernel.census import CensusError
 from memtrace.samples import Feature, SlabRow
+from tests.unit.collect.fake_kernel import Rig
+from tests.unit.collect.records import RMDIR
 from tests.unit.collect.test_slab_rows import DENTRY, NAMES, Chunk, holdings
 
 CAN = Feature(True, "on request")
@@ -39,8 +41,10 @@ class FakeWalk:
             raise self.failure
         yield 1.0
 
+    payer = 7
+
     def holdings(self) -> list[Chunk]:
-        return holdings((7, DENTRY, 3, 600), (0, DENTRY, 1, 192))
+        return holdings((self.payer, DENTRY, 3, 600), (0, DENTRY, 1, 192))
 
     def caches(self) -> list[Chunk]:
         return NAMES
@@ -101,3 +105,21 @@ def test_a_kernel_that_cannot_is_not_asked() -> None:
     census = SlabCensus(Feature(False, "no bpf_loop"))
     assert not census.take([7])
     assert census.state.reason == "no bpf_loop"
+
+
+def test_objects_of_a_removed_cgroup_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next census meets them at the parent: the removed cgroup has none any more."""
+    rig = Rig("/a", features={"slab_census": CAN})
+    gone = rig.id("/a")
+    monkeypatch.setattr(FakeWalk, "payer", gone)
+    rig.collector.take_census()
+    assert rig.row("/a").slab == rig.collector._census.of(gone)
+    rig.tell(RMDIR, gone, "/a")
+    assert rig.row("/a").slab is not None
+    monkeypatch.setattr(FakeWalk, "payer", rig.id("/"))
+    rig.collector.take_census()
+    sample = rig.sample()
+    above, below = rig.row("/", sample).slab, rig.row("/a", sample).slab
+    assert above is not None
+    assert below is not None
+    assert (len(above.rows), len(below.rows)) == (1, 0)
