@@ -189,7 +189,7 @@ struct kmem_cache {
 	const char *name;
 };
 
-/* Since Linux 6.9; see slab.h. */
+/* Since Linux 6.9; see slab.h and slab_caches.h. */
 enum _slab_flag_bits {
 	_SLAB_RECLAIM_ACCOUNT,
 	_SLAB_ACCOUNT,
@@ -205,6 +205,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
+	struct mem_cgroup *active_memcg;
 	struct list_head thread_node;
 	struct task_io_accounting ioac;
 	char comm[16];

@@ -92,6 +92,7 @@ enum mt_loss {
 	MT_LOST_TOTAL_PAGES,  /* pages whose cgroup had no room in `totals` */
 	MT_LOST_NO_CGROUP,    /* page cache that no memory cgroup pays for */
 	MT_LOST_OWNERS,	      /* removed cgroups whose pages will leave in their parent's name */
+	MT_LOST_SLAB_BYTES,   /* kernel objects that found no row in `slab_allocated` */
 	MT_LOSSES = 8,
 };
 
@@ -253,6 +254,26 @@ struct mt_find_page {
 	__u64 address;
 	__u32 page_types; /* 1: pages of page tables are told from other ones */
 	__u32 pad;
+};
+
+/*
+ * Who had kernel objects allocated: a process in a system call, from a cache, at a cgroup's
+ * expense. `cache` is the address of its struct kmem_cache. The value counts objects.
+ */
+struct mt_slab_key {
+	__u64 cgroup;
+	__u64 cache;
+	__u32 tgid;
+	__u32 start;
+	__s32 syscall; /* as in mt_ledger_value */
+	__u32 compat;
+};
+
+#define MT_SLAB_ROWS 16384
+
+struct mt_slab_cache {
+	__u32 bytes; /* what the kernel charges for one object */
+	char name[MT_CACHE_NAME_BYTES];
 };
 
 #endif

@@ -98,12 +98,17 @@ class Btf(Closing):
 
         The kernel passes its own `void *__data` first, which is not counted.
         """
-        found = self.find("typedef", f"btf_trace_{name}")
-        if found is None:
+        prototype = self._tracepoint(name)
+        return None if prototype is None else max(prototype.vlen - 1, 0)
+
+    def tracepoint_argument(self, name: str, owner: str) -> int | None:
+        """Which argument of the tracepoint, from 0, is a pointer to struct `owner`; None: none."""
+        prototype = self._tracepoint(name)
+        if prototype is None:
             return None
-        pointer = self._expected("ptr", self._resolved(found))
-        prototype = self._expected("func_proto", self._resolved(pointer.target))
-        return max(prototype.vlen - 1, 0)
+        kinds = [kind for _, kind in self._records(prototype, "=2I")]
+        places = (place for place, kind in enumerate(kinds) if self._points_to(kind, owner))
+        return next((place - 1 for place in places), None)
 
     def has_type(self, kind: str, name: str) -> bool:
         """Whether a type of that kind and name exists."""
@@ -160,6 +165,21 @@ class Btf(Closing):
         if self._owned and self._handle is not None:
             self._library.btf__free(self._handle)
         self._handle = None
+
+    def _tracepoint(self, name: str) -> Type | None:
+        """The prototype of programs on this tracepoint; its first parameter is `void *__data`."""
+        found = self.find("typedef", f"btf_trace_{name}")
+        if found is None:
+            return None
+        pointer = self._expected("ptr", self._resolved(found))
+        return self._expected("func_proto", self._resolved(pointer.target))
+
+    def _points_to(self, identity: int, owner: str) -> bool:
+        pointer = self._resolved(identity) if identity else None
+        if pointer is None or pointer.kind != KINDS["ptr"] or not pointer.target:
+            return False
+        found = self._resolved(pointer.target)
+        return (found.name, found.kind) == (owner, KINDS["struct"])
 
     def _opened(self) -> int:
         if self._handle is None:

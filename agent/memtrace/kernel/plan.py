@@ -16,6 +16,8 @@ ON_DEMAND: dict[str, tuple[str, ...]] = {
     "dirtiers": ("writeback_dirty_folio", "writeback_dirty_page"),
 }
 """What is attached only while asked for, and the tracepoints it can use: any of them will do."""
+SLAB_CACHE = ("kmem_cache_alloc", "kmem_cache")
+"""The event that names who has kernel objects allocated, and the argument that names the cache."""
 
 SLAB_MARKS = (("pagetype", "PGTY_slab"), ("pageflags", "PG_slab"))
 """How the kernel may mark the pages of its slabs: since Linux 6.12, and before 6.10."""
@@ -31,7 +33,9 @@ QUESTIONS = Questions(
         "sched_process_exec",
         "sched_process_exit",
         *(name for names in ON_DEMAND.values() for name in names),
+        "kmem_cache_alloc",
     ),
+    arguments=(SLAB_CACHE,),
     types=(("struct", "folio"),),
     members=(
         ("folio", "memcg_data"),
@@ -96,6 +100,11 @@ class Plan:
     on_demand: Mapping[str, OnDemand] = field(default_factory=dict)
     reparents: bool = False
 
+    @property
+    def slab_culprits(self) -> bool:
+        """Whether allocations of kernel objects can be watched, when somebody wants to."""
+        return self.features["slab_culprits"].enabled
+
 
 def make_plan(facts: KernelFacts) -> Plan:
     """Choose programs for a kernel. Never raises: what cannot be is in `blockers`."""
@@ -118,6 +127,7 @@ def make_plan(facts: KernelFacts) -> Plan:
             process_events, "a process that changes its name by exec keeps its first one"
         ),
         SLAB_CENSUS: _census_feature(facts),
+        "slab_culprits": _slab_feature(facts),
     }
     return Plan(
         shmem,
@@ -171,7 +181,15 @@ def _subvolumes(facts: KernelFacts) -> tuple[int, int]:
 
 
 def _all_off(reason: str) -> dict[str, Feature]:
-    names = ("page_cache", "shmem", "baseline", "cgroup_events", "process_events", SLAB_CENSUS)
+    names = (
+        "page_cache",
+        "shmem",
+        "baseline",
+        "cgroup_events",
+        "process_events",
+        SLAB_CENSUS,
+        "slab_culprits",
+    )
     return {name: Feature(False, reason) for name in names}
 
 
@@ -218,3 +236,16 @@ def _census_feature(facts: KernelFacts) -> Feature:
 
 def _events_feature(available: bool, cost: str) -> Feature:
     return Feature(True) if available else Feature(False, f"tracepoints missing: {cost}")
+
+
+def _slab_feature(facts: KernelFacts) -> Feature:
+    """Linux 6.1 gave the event its arguments of today: call site, object, cache, flags, node.
+
+    11e9734bcb6a ("mm/slab_common: unify NUMA and UMA version of tracepoints").
+    """
+    lost = "who makes kernel memory (dentries, inodes) grow is not known"
+    if not _has(facts, SLAB_CACHE[0]):
+        return Feature(False, f"no tracepoint kmem_cache_alloc: {lost}")
+    if (facts.tracepoint_params(SLAB_CACHE[0]), facts.tracepoint_argument(*SLAB_CACHE)) != (5, 2):
+        return Feature(False, f"kmem_cache_alloc does not tell the cache (before 6.1): {lost}")
+    return Feature(True, "watched only while kernel memory grows, or on request")

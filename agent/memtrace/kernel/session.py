@@ -19,6 +19,7 @@ from memtrace.kernel.objects import BpfObject
 from memtrace.kernel.plan import Plan
 from memtrace.kernel.programs import Program
 from memtrace.kernel.ring import RingBuffer
+from memtrace.kernel.slab_probe import SlabProbe
 from memtrace.kernel.sysfiles import cpu_list, text
 
 OBJECTS = Path(__file__).resolve().parent.parent / "bpf"
@@ -60,6 +61,7 @@ class Session(Closing):
     def __init__(self, plan: Plan, memory_hierarchy: int) -> None:
         self._objects: list[BpfObject] = []
         self._walker: BpfObject | None = None
+        self._slab: SlabProbe | None = None
         self._ring: RingBuffer | None = None
         self._anchor = os.open("/", os.O_RDONLY | os.O_CLOEXEC)
         self._epoch = 0
@@ -164,6 +166,16 @@ class Session(Closing):
         self._objects.remove(opened)
         opened.close()
 
+    def watch_slab(self) -> SlabProbe:
+        """Watch who has kernel objects allocated, until the probe is closed.
+
+        Runs of it that the kernel skips are no loss: what interrupts allocate is not reclaimable.
+        """
+        opened = self.load("slab", ["on_kmem_cache_alloc"], {}, _EVENT_MAPS + _NAME_MAPS)
+        self._objects.remove(opened)
+        self._slab = SlabProbe(opened)
+        return self._slab
+
     # --- baseline ---
 
     def load_walker(self) -> None:
@@ -226,6 +238,8 @@ class Session(Closing):
         """Detach and unload everything. May be called twice."""
         if self._ring is not None:
             self._ring.close()
+        if self._slab is not None:
+            self._slab.close()
         for opened in reversed(self._objects):
             opened.close()
         self._objects.clear()

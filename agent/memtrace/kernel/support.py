@@ -28,6 +28,7 @@ class Questions:
     """What to look up in the kernel's types."""
 
     tracepoints: tuple[str, ...] = ()
+    arguments: tuple[Pair, ...] = ()  # (tracepoint, struct that one of its arguments points to)
     types: tuple[Pair, ...] = ()  # (kind of btf.KINDS, name)
     members: tuple[Pair, ...] = ()  # (struct or union, member)
     enums: tuple[Pair, ...] = ()  # (enum, enumerator)
@@ -42,6 +43,7 @@ class Answers:
     """One answer for each question; None everywhere when the types could not be read."""
 
     tracepoints: Mapping[str, int | None] = field(default_factory=dict)
+    arguments: Mapping[Pair, int | None] = field(default_factory=dict)
     types: Mapping[Pair, bool | None] = field(default_factory=dict)
     members: Mapping[Pair, bool | None] = field(default_factory=dict)
     enums: Mapping[Pair, int | None] = field(default_factory=dict)
@@ -80,6 +82,10 @@ class KernelFacts:
     def tracepoint_params(self, name: str) -> int | None:
         """How many arguments programs on this tracepoint get; None: no such tracepoint."""
         return self.answers.tracepoints[name]
+
+    def tracepoint_argument(self, name: str, owner: str) -> int | None:
+        """Which argument of the tracepoint, from 0, points to struct `owner`; None: none."""
+        return self.answers.arguments[name, owner]
 
     def has_type(self, kind: str, name: str) -> bool | None:
         """Whether the kernel has a type of that kind and name."""
@@ -129,6 +135,7 @@ def ask(btf: Btf, questions: Questions) -> Answers:
     """Answer every question from one BTF. Raises BpfError when the BTF makes no sense."""
     return Answers(
         tracepoints={name: btf.tracepoint_params(name) for name in questions.tracepoints},
+        arguments={pair: btf.tracepoint_argument(*pair) for pair in questions.arguments},
         types={pair: btf.has_type(*pair) for pair in questions.types},
         members={pair: btf.has_member(*pair) for pair in questions.members},
         enums={pair: btf.enum_value(*pair) for pair in questions.enums},
@@ -142,6 +149,7 @@ def unknown(questions: Questions) -> Answers:
     """None to every question."""
     return Answers(
         dict.fromkeys(questions.tracepoints),
+        dict.fromkeys(questions.arguments),
         dict.fromkeys(questions.types),
         dict.fromkeys(questions.members),
         dict.fromkeys(questions.enums),

@@ -36,7 +36,8 @@ BASELINE_VALUE = Struct("<QII")
 USE_KEY = Struct("<Q16sQ8s")
 """payer (a cgroup), file, user (a cgroup), process; the value is pages, u64."""
 
-LOSS_RING, LOSS_NAMES, LOSS_LEDGER_PAGES, LOSS_TOTAL_PAGES, LOSS_NO_CGROUP, LOSS_OWNERS = range(6)
+LOSS_RING, LOSS_NAMES, LOSS_LEDGER_PAGES, LOSS_TOTAL_PAGES = range(4)
+LOSS_NO_CGROUP, LOSS_OWNERS, LOSS_SLAB_BYTES = range(4, 7)
 LOSSES = 8
 
 EVENT_PATH, EVENT_TASK, EVENT_EXIT, EVENT_MKDIR, EVENT_RMDIR, EVENT_RELEASE = range(1, 7)
@@ -58,6 +59,12 @@ PATH_PSEUDO = 4
 WALK_WANTED, WALK_NAMES, WALK_COUNT, WALK_NOW = 1, 2, 4, 8
 WALK = Struct("<4I4Q4I")
 """fd, flags, index, found, inodes, files, pages, full, restarts, torn, device, magic."""
+
+SLAB_KEY = Struct("<QQ8siI")
+"""cgroup, cache (an address), process (a PROCESS), syscall, compat; the value: u64 objects."""
+SLAB_CACHE = Struct(f"<I{CACHE_NAME_BYTES}s")
+"""bytes charged for one object, name; by the cache's address."""
+SLAB_ROWS = 16384
 
 NO_PROCESS = bytes(PROCESS.size)
 """Whoever added these pages is not known: another task emptied the CPU's batch of folios."""

@@ -43,6 +43,8 @@ MIRRORS: dict[str, tuple[Struct, tuple[tuple[str, ...], ...]]] = {
     "mt_cache": (wire.CACHE, (("pages",), ("size",), ("reclaimable",), ("name",))),
     "mt_census": (wire.CENSUS, tuple(tuple(group.split()) for group in CENSUS)),
     "mt_find_page": (wire.FIND_PAGE, tuple(tuple(group.split()) for group in FIND_PAGE)),
+    "mt_slab_key": (wire.SLAB_KEY, (("cgroup",), ("cache",), PROCESS, ("syscall",), ("compat",))),
+    "mt_slab_cache": (wire.SLAB_CACHE, (("bytes",), ("name",))),
     "mt_walk": (wire.WALK, tuple(tuple(group.split()) for group in WALK)),
 }
 
@@ -54,6 +56,7 @@ NUMBERS: dict[str, int] = {
     "MT_LARGE_KMALLOC": wire.LARGE_KMALLOC,
     "MT_PAGE_TABLES": wire.PAGE_TABLES,
     "MT_OTHER_PAGES": wire.OTHER_PAGES,
+    "MT_SLAB_ROWS": wire.SLAB_ROWS,
     "MT_KINDS": wire.KIND_NUMBERS,
     "MT_REASONS": wire.REASON_NUMBERS,
     "MT_REMOVED": wire.REMOVED,
@@ -63,6 +66,7 @@ NUMBERS: dict[str, int] = {
     "MT_LOST_TOTAL_PAGES": wire.LOSS_TOTAL_PAGES,
     "MT_LOST_NO_CGROUP": wire.LOSS_NO_CGROUP,
     "MT_LOST_OWNERS": wire.LOSS_OWNERS,
+    "MT_LOST_SLAB_BYTES": wire.LOSS_SLAB_BYTES,
     "MT_LOSSES": wire.LOSSES,
     "MT_EVENT_PATH": wire.EVENT_PATH,
     "MT_EVENT_TASK": wire.EVENT_TASK,

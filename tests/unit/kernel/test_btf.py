@@ -35,6 +35,22 @@ def test_a_tracepoints_own_data_is_not_a_parameter() -> None:
         assert btf.tracepoint_params("absent") is None
 
 
+def test_an_argument_is_found_by_the_struct_it_points_to() -> None:
+    """Behind a const, too; the kernel's own void * is none, and a number is no pointer."""
+    blob = Blob()
+    number = int_type(blob)
+    cache = blob.composite("kmem_cache", ("flags", number))
+    to_cache = blob.add(PTR, "", blob.add(CONST, "", cache))
+    nothing = blob.add(PTR, "", 0)
+    records = b"".join(struct.pack("=2I", 0, kind) for kind in (nothing, number, to_cache))
+    prototype = blob.add(FUNC_PROTO, "", 0, records, 3)
+    blob.add(TYPEDEF, "btf_trace_alloc", blob.add(PTR, "", prototype))
+    with Btf.parse(blob.bytes()) as btf:
+        assert btf.tracepoint_argument("alloc", "kmem_cache") == 1
+        assert btf.tracepoint_argument("alloc", "task_struct") is None
+        assert btf.tracepoint_argument("absent", "kmem_cache") is None
+
+
 def test_a_tracepoint_that_is_no_function_is_an_error() -> None:
     """A btf_trace_ typedef of an int is bad BTF, said in one sentence."""
     blob = Blob()

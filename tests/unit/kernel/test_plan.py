@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 from memtrace.kernel.plan import QUESTIONS, SLAB_MARKS, Plan, make_plan
 from memtrace.kernel.support import Answers, KernelFacts
 
-FEATURES = {"page_cache", "shmem", "baseline", "cgroup_events", "process_events", "slab_census"}
+FEATURES = {
+    "page_cache",
+    "shmem",
+    "baseline",
+    "cgroup_events",
+    "process_events",
+    "slab_census",
+    "slab_culprits",
+}
 COMPLETE = Answers(
-    tracepoints=dict.fromkeys(QUESTIONS.tracepoints, 2),
+    tracepoints={**dict.fromkeys(QUESTIONS.tracepoints, 2), "kmem_cache_alloc": 5},
+    arguments=dict.fromkeys(QUESTIONS.arguments, 2),
     types=dict.fromkeys(QUESTIONS.types, True),
     members={pair: pair[1] != "objcg" for pair in QUESTIONS.members},
     enums=dict.fromkeys(QUESTIONS.enums, 4),
@@ -55,6 +64,7 @@ def test_a_complete_kernel_has_everything() -> None:
         ("sched_process_exec", "process_events"),
         ("sched_process_exit", "process_events"),
         ("mm_lru_insertion", "shmem"),
+        ("kmem_cache_alloc", "slab_culprits"),
     ],
 )
 def test_a_missing_event_costs_its_feature_alone(tracepoint: str, feature: str) -> None:
@@ -82,6 +92,19 @@ def test_without_what_the_walk_reads_there_is_no_baseline() -> None:
 def test_without_a_walk_shared_memory_is_approximate() -> None:
     """What the LRU tells is never corrected, and the feature says so."""
     assert "approximate" in plan(helpers={"loop": False}).features["shmem"].reason
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"), [(5, None), (5, 0), (6, 2)], ids=["5.10", "elsewhere", "6.0"]
+)
+def test_slab_culprits_need_the_cache_told(arguments: int, place: int | None) -> None:
+    """Before 6.1 the event had no such argument, or other ones behind it: off, and said so."""
+    made = plan(
+        tracepoints={"kmem_cache_alloc": arguments},
+        arguments={("kmem_cache_alloc", "kmem_cache"): place},
+    )
+    assert off(made) == {"slab_culprits"}
+    assert "before 6.1" in made.features["slab_culprits"].reason
 
 
 def test_number_zero_is_a_number() -> None:
@@ -134,6 +157,7 @@ NUMBER = st.none() | st.integers(-1, 64)
 ANSWERS = st.builds(
     Answers,
     tracepoints=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.tracepoints, NUMBER)),
+    arguments=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.arguments, NUMBER)),
     types=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.types, MAYBE)),
     members=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.members, MAYBE)),
     enums=st.fixed_dictionaries(dict.fromkeys(QUESTIONS.enums, NUMBER)),

@@ -83,6 +83,8 @@ def test_sizes_are_what_the_records_are() -> None:
     assert wire.EXIT_EVENT.size == 40
     assert wire.CGROUP_EVENT.size == 24
     assert wire.WALK.size == 64
+    assert wire.SLAB_KEY.size == 32
+    assert wire.SLAB_CACHE.size == 64
 
 
 def test_nobody_is_all_zero() -> None:
