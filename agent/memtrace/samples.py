@@ -271,6 +271,49 @@ class Census:
     reason: str = ""
 
 
+class SlabCulpritRow(NamedTuple):
+    """This process had so many kernel objects allocated from a slab cache in this system call.
+
+    Counted while allocations are watched; what was freed since is not subtracted. `tgid` 0
+    stands for several processes of one name. `syscall` as in DriverRow.
+    """
+
+    cache: str
+    tgid: int
+    start: int
+    comm: str | None
+    syscall: str | None
+    objects: int
+    bytes: int
+    recent_bytes: int = 0  # of these, since the sample before
+
+
+@dataclass(frozen=True, slots=True)
+class SlabCulprits:
+    """Who had reclaimable kernel objects allocated at one cgroup's own expense (local).
+
+    `rows` are the largest; all allocations together are `allocated_bytes`.
+    `unwatched_bytes` is the kernel's hierarchical figure's growth while nobody watched: it has
+    no culprit. It counts from the cgroup's birth, or from memtrace's first look at it; None:
+    the kernel gives no figure.
+    """
+
+    rows: tuple[SlabCulpritRow, ...] = ()
+    allocated_bytes: int = 0
+    unwatched_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlabWatch:
+    """Whether allocations of kernel objects are watched now, and since when they ever were.
+
+    `since` is in seconds since the epoch, None: never so far.
+    """
+
+    armed: bool = False
+    since: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CgroupSample:
     """One memory cgroup at one moment. `path` starts with / inside the memory hierarchy.
@@ -287,6 +330,7 @@ class CgroupSample:
     memory: Memory | None
     ledger: Ledger
     slab: Slab | None = None  # None: no census was taken, or the cgroup came after it
+    culprits: SlabCulprits = SlabCulprits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,3 +371,4 @@ class Sample:
     page_bytes: int = 4096
     swap: Swap | None = None
     census: Census = Census()
+    slab_watch: SlabWatch = SlabWatch()

@@ -14,6 +14,7 @@ from memtrace.collect.cgroups import REMOVED, RUNNING, Node
 from memtrace.collect.container_paths import ContainerPaths
 from memtrace.collect.names import Names
 from memtrace.collect.processes import ShownProcesses
+from memtrace.collect.slab_watch import SlabWatcher
 from memtrace.collect.watches.watching import Watching
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.identity import Resolver
@@ -33,6 +34,7 @@ class CgroupSamples:
         watching: Watching,
         page: int,
         slab_of: Callable[[int], Slab | None],
+        allocations: SlabWatcher,
     ) -> None:
         self._resolver = resolver
         self._reader = reader
@@ -42,6 +44,7 @@ class CgroupSamples:
         self._watching = watching
         self._page = page
         self._slab_of = slab_of
+        self._allocations = allocations
         self._made: dict[int, CgroupSample] = {}
         self.ledgers: dict[int, Ledger] = {}  # made last
 
@@ -55,16 +58,26 @@ class CgroupSamples:
         ledger = self._make_ledger(node, nodes)
         parent = node.parent if node.path != "/" else None
         slab = self._slab_of(node.id)
+        culprits = self._allocations.of(node.id, memory, node.born, parent is None)
         if (
             made is None
             or made.ledger is not ledger
             or made.memory is not memory
             or made.slab is not slab
+            or made.culprits is not culprits
             or (made.identity, made.state, made.parent_id, made.path)
             != (identity, node.state, parent, node.path)
         ):
             made = CgroupSample(
-                node.id, parent, node.path, identity, node.state, memory, ledger, slab=slab
+                node.id,
+                parent,
+                node.path,
+                identity,
+                node.state,
+                memory,
+                ledger,
+                slab,
+                culprits,
             )
             self._made[node.id] = made
         return made

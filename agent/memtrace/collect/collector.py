@@ -25,6 +25,7 @@ from memtrace.collect.names import Names
 from memtrace.collect.processes import ShownProcesses
 from memtrace.collect.removed_owners import forget_folded
 from memtrace.collect.shmem import ShmemCheck
+from memtrace.collect.slab_watch import SlabWatcher
 from memtrace.collect.watches.watch import Cgroups
 from memtrace.collect.watches.watching import Watching
 from memtrace.host.cgroupfs import CgroupReader
@@ -92,6 +93,8 @@ class Collector:
         self._resolver = Resolver(root, tombstones=tombstones)
         self._reader = CgroupReader(hierarchy)
         self._census = SlabCensus(features.get(SLAB_CENSUS, Feature(False, "not asked for")), root)
+        can_watch = features.get("slab_culprits", Feature(False, "not planned"))
+        self._allocations = SlabWatcher(session, can_watch, self._names.comm)
         self._tree = CgroupTree(hierarchy, self._released)
         self._watching = Watching(
             session, on_demand, self._names, self._resolver, self._tree.nodes, self._page
@@ -105,6 +108,7 @@ class Collector:
             self._watching,
             self._page,
             self._census.of,
+            self._allocations,
         )
         self._baseline = Baseline(session, self._tree, self.gather)
         self._namer = Namer(
@@ -142,6 +146,7 @@ class Collector:
         for event in complete:
             self._release(event)
         self._drain_events()
+        self._allocations.gather()
 
     def take_baseline(self, progress: Progress | None = None) -> None:
         """Walk all cached files; the samples from here on know what was there before."""
@@ -180,6 +185,10 @@ class Collector:
         """Have these watched on demand for these cgroups and all below; nothing else."""
         self._watching.watch(names, cgroups)
 
+    def watch_allocations(self, wanted: bool) -> None:
+        """Watch who has kernel objects allocated whether or not they grow, or only while they do."""
+        self._allocations.request(wanted)
+
     @property
     def attached_on_demand(self) -> tuple[str, ...]:
         """The programs that are attached because somebody watches."""
@@ -214,6 +223,7 @@ class Collector:
             page_bytes=self._page,
             swap=read_swap(self._root),
             census=self._census.state,
+            slab_watch=self._allocations.state,
         )
         self._end_interval()
         if self._tombstones is not None:
@@ -309,6 +319,7 @@ class Collector:
             self._watching.forget,
         ):
             forget(node.id)
+        self._allocations.fold(node.id, node.parent)
 
     # --- telling ---
 
@@ -343,6 +354,7 @@ class Collector:
     def _sample_cgroups(self) -> tuple[CgroupSample, ...]:
         nodes = self._tree.nodes
         made = tuple([self._cgroups.make(node, nodes) for node in self._tree.in_order()])
+        self._allocations.decide(time.monotonic(), time.time())
         whole = next((each.memory for each in made if each.path == "/"), None)
         if whole is not None:
             self._shmem.note_figure(whole.shmem_bytes)
@@ -353,13 +365,14 @@ class Collector:
         pages = losses[wire.LOSS_LEDGER_PAGES] + losses[wire.LOSS_TOTAL_PAGES]
         return Lost(
             ring=losses[wire.LOSS_RING] + losses[wire.LOSS_OWNERS],
-            map_full=pages * self._page,
+            map_full=pages * self._page + losses[wire.LOSS_SLAB_BYTES],
             recursion=self._session.recursion_misses() + self._session.unflushed,
             names=losses[wire.LOSS_NAMES],
         )
 
     def _all_features(self) -> dict[str, Feature]:
         features = {**self._features, **self._watching.features(), **self._census.features()}
+        features["slab_culprits"] = self._allocations.feature
         if self._tombstones is not None:
             features["tombstones"] = self._tombstones.feature
         return features

@@ -110,9 +110,11 @@ class Live(Closing):
         """Have these on-demand things watched for these cgroups and all below (None: all).
 
         What is not named is detached and unloaded. Raises LiveError; KeyError: an unknown name.
-        "slab" has kernel memory counted about every CENSUS_SECONDS, for all.
+        "slab" has kernel memory counted about every CENSUS_SECONDS, and its allocations watched,
+        for all.
         """
         self._census_watched = SLAB in names
+        self._collector.watch_allocations(SLAB in names)
         try:
             self._collector.watch(names - {SLAB}, cgroup_ids)
         except BpfError as error:
