@@ -222,6 +222,7 @@ class SlabCulprit(NamedTuple):
     comm: str | None
     syscall: str | None
     bytes: int
+    objects: int = 0
 
 
 class SlabRow(NamedTuple):

@@ -186,7 +186,7 @@ class Collector:
         self._watching.watch(names, cgroups)
 
     def watch_allocations(self, wanted: bool) -> None:
-        """Watch who has kernel objects allocated whether or not they grow, or only while they do."""
+        """Watch who has kernel objects allocated whether they grow or not, or only then."""
         self._allocations.request(wanted)
 
     @property

@@ -15,6 +15,7 @@ from memtrace.model.memory import Limit, effective_limits, effective_swap_limits
 from memtrace.model.rows import Tables
 from memtrace.model.shapes import Container
 from memtrace.model.slab import SlabTable
+from memtrace.model.slab_culprits import Table
 from memtrace.model.totals import Totals
 from memtrace.model.tree import Tree, grow
 from memtrace.samples import CgroupSample
@@ -52,6 +53,7 @@ class Known(NamedTuple):
     containers: dict[int, Container]
     moved: frozenset[int]
     slabs: dict[int, SlabTable | None]
+    culprits: dict[int, Table]
 
 
 def framed(cgroups: Cgroups, before: Known | None) -> Frame:

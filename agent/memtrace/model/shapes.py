@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from memtrace.model.slab_culprits import Culprits
 from memtrace.samples import (
     BaselineState,
     Census,
@@ -20,6 +21,7 @@ from memtrace.samples import (
     Lost,
     ProcessRow,
     SlabRow,
+    SlabWatch,
     Swap,
 )
 
@@ -194,6 +196,7 @@ class Container(NamedTuple):
     rows: Rows
     verdict: Verdict
     slab: SlabFigures | None = None
+    culprits: Culprits = Culprits()
 
 
 class Snapshot(NamedTuple):
@@ -210,3 +213,4 @@ class Snapshot(NamedTuple):
     containers: tuple[Container, ...]
     swap: Swap | None
     census: Census = Census()
+    slab_watch: SlabWatch = SlabWatch()

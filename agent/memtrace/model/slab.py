@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from memtrace.model.rank import TOP
 from memtrace.model.shapes import SlabFigures
+from memtrace.model.slab_culprits import NOBODY, Culprits
 from memtrace.samples import Memory, Slab, SlabCulprit, SlabRow
 
 MOST_CULPRITS = 10
@@ -44,8 +45,12 @@ def joined(own: Slab | None, below: Sequence[SlabTable | None]) -> SlabTable | N
     )
 
 
-def figures(table: SlabTable | None, memory: Memory | None, mode: str) -> SlabFigures | None:
+def figures(
+    table: SlabTable | None, memory: Memory | None, mode: str, culprits: Culprits = NOBODY
+) -> SlabFigures | None:
     """Return the rows, largest first, their sums and what the kernel counts besides.
+
+    `culprits`: who had objects allocated, as far as that was watched.
 
     v2: memory.stat's `slab` is compared. v1 tells kernel memory as one sum, so that the pages
     charged whole are added before comparing; what remains there is per-CPU data and what each
@@ -53,7 +58,12 @@ def figures(table: SlabTable | None, memory: Memory | None, mode: str) -> SlabFi
     """
     if table is None:
         return None
-    rows = tuple(sorted(table.rows.values(), key=lambda row: (-row.bytes, row.cache)))
+    by_cache = _by_cache(culprits)
+    named = (
+        row._replace(culprits=by_cache[row.cache]) if row.cache in by_cache else row
+        for row in table.rows.values()
+    )
+    rows = tuple(sorted(named, key=lambda row: (-row.bytes, row.cache)))
     total = sum(row.bytes for row in rows)
     told = None
     explained = total
@@ -86,6 +96,15 @@ def shown(slab: SlabFigures, most: int = TOP) -> tuple[tuple[SlabRow, ...], int]
     """Return the largest rows, and what the others have together."""
     rows = slab.rows[:most]
     return rows, slab.bytes - sum(row.bytes for row in rows)
+
+
+def _by_cache(culprits: Culprits) -> dict[str, tuple[SlabCulprit, ...]]:
+    """Return the culprits of each cache, the largest first."""
+    found: dict[str, list[SlabCulprit]] = {}
+    for row in culprits.rows:
+        one = SlabCulprit(row.tgid, row.comm, row.syscall, row.bytes, row.objects)
+        found.setdefault(row.cache, []).append(one)
+    return {cache: tuple(rows[:MOST_CULPRITS]) for cache, rows in found.items()}
 
 
 def _sum(left: SlabRow, right: SlabRow) -> SlabRow:

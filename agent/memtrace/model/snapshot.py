@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, TypeVar
 
-from memtrace.model import deltas, page_cache, slab
+from memtrace.model import deltas, page_cache, slab, slab_culprits
 from memtrace.model.known import Known, Setting, framed, moved
 from memtrace.model.memory import Limit, figures
 from memtrace.model.rows import Tables, joined_tables, own_tables, rows_of
@@ -54,6 +54,7 @@ def describe(sample: Sample, known: Known | None, elapsed: float | None) -> tupl
         tuple([now.containers[key] for key in now.cgroups]),
         sample.swap,
         sample.census,
+        sample.slab_watch,
     )
     return made, now
 
@@ -63,7 +64,7 @@ def _work_out(sample: Sample, before: Known | None) -> Known:
     setting = Setting(sample.cgroup_mode, lag_bound(sample), before is not None)
     frame = framed(cgroups, before)
     if before is None or setting != before.setting:
-        now = Known(cgroups, setting, frame, {}, {}, {}, frozenset(cgroups), {})
+        now = Known(cgroups, setting, frame, {}, {}, {}, frozenset(cgroups), {}, {})
         due = now.moved
     else:
         now = Known(
@@ -75,6 +76,7 @@ def _work_out(sample: Sample, before: Known | None) -> Known:
             _still(before.containers, cgroups),
             moved(cgroups, frame, before),
             _still(before.slabs, cgroups),
+            _still(before.culprits, cgroups),
         )
         due = now.moved | before.moved  # what moved the last time has other deltas by now
     _fill(now, due, before)
@@ -96,6 +98,9 @@ def _fill(now: Known, due: frozenset[int], before: Known | None) -> None:
         now.totals[key] = add_up(now.cgroups[key].ledger, [now.totals[child] for child in below])
         now.tables[key] = _tables(now, key, [now.tables[child] for child in below])
         now.slabs[key] = slab.joined(now.cgroups[key].slab, [now.slabs[child] for child in below])
+        own = slab_culprits.own_table(now.cgroups[key].culprits)
+        joined = slab_culprits.joined_table([own, *[now.culprits[child] for child in below]])
+        now.culprits[key] = joined
         now.containers[key] = _container(now, key, _past(now.cgroups[key], before))
 
 
@@ -112,6 +117,8 @@ def _container(now: Known, key: int, past: _Past) -> Container:
     memory = figures(cgroup.memory, *limits, now.setting.mode, cgroup.parent_id is None)
     explained = explain(cgroup.memory)
     cache = page_cache.compare(totals, cgroup.memory, past.totals, past.memory)
+    culprits = slab_culprits.describe(cgroup, now.culprits[key])
+    counted = slab.figures(now.slabs[key], cgroup.memory, now.setting.mode, culprits)
     usage_before = past.memory.usage_bytes if past.memory else None
     file_before = past.memory.file_bytes if past.memory else None
     return Container(
@@ -126,8 +133,20 @@ def _container(now: Known, key: int, past: _Past) -> Container:
         _kind_deltas(totals, past.totals),
         totals.removed,
         rows,
-        judge(Case(memory, explained, cache, rows, _rest_before(past), now.setting.bound)),
-        slab.figures(now.slabs[key], cgroup.memory, now.setting.mode),
+        judge(
+            Case(
+                memory,
+                explained,
+                cache,
+                rows,
+                _rest_before(past),
+                now.setting.bound,
+                culprits,
+                counted,
+            )
+        ),
+        counted,
+        culprits,
     )
 
 

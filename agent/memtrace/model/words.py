@@ -5,7 +5,8 @@ Does not escape or cut.
 
 from __future__ import annotations
 
-from memtrace.model.shapes import Advice, Driver, Evidence, Verdict, WorkingSet
+from memtrace.model.shapes import Advice, Container, Driver, Evidence, Verdict, WorkingSet
+from memtrace.model.slab_words import slab_cause
 from memtrace.model.units import size
 from memtrace.model.working_set import given_back
 from memtrace.samples import DriverRow, FileRow, Swap
@@ -66,6 +67,18 @@ def swap(figures: Swap | None) -> str:
     if figures is None or not figures.total_bytes:
         return ""
     return f"{size(figures.used_bytes)} of {size(figures.total_bytes)} swap used"
+
+
+def top_cause(container: Container) -> str:
+    """Return what put most in, into the cache or as kernel objects, of late or else ever."""
+    driver, culprit = container.rows.cause, container.culprits.latest
+    if culprit is None or (driver is not None and _amounts(driver) >= culprit.amounts):
+        return cause(driver)
+    return slab_cause(culprit)
+
+
+def _amounts(driver: Driver) -> tuple[int, int]:
+    return (driver.added_delta_bytes or 0, driver.added_bytes)
 
 
 def target(row: DriverRow | FileRow) -> str:

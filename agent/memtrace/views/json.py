@@ -9,7 +9,6 @@ four characters \\xNN, because JSON has no way to hold them.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
 from json.encoder import encode_basestring_ascii
@@ -30,7 +29,8 @@ from memtrace.model.shapes import (
 )
 from memtrace.model.slab import shown
 from memtrace.model.words import device_name
-from memtrace.samples import KINDS, REASONS, Census, FileId, FileUser, FileUses, SlabRow
+from memtrace.samples import KINDS, REASONS, Census, FileId, FileUser, FileUses
+from memtrace.views.slab_json import slab_rows, uncounted_rows
 from memtrace.views.text import without_surrogates
 
 SCHEMA = "memtrace.snapshot/1"
@@ -118,6 +118,7 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
             for name, feature in snapshot.features.items()
         },
         "slab_census": census_state(snapshot.census),
+        "slab_watch": {"armed": snapshot.slab_watch.armed, "since": snapshot.slab_watch.since},
     }
 
 
@@ -134,22 +135,6 @@ def census_state(census: Census) -> dict[str, Any] | None:
         "lost_bytes": census.lost_bytes,
         "odd_slabs": census.odd_slabs,
     }
-
-
-def slab_rows(rows: Sequence[SlabRow]) -> list[dict[str, Any]]:
-    """Return caches as the contract lists them."""
-    return [
-        {
-            "cache": row.cache,
-            "objects": row.objects,
-            "bytes": row.bytes,
-            "reclaimable": row.reclaimable,
-            "culprits": None
-            if row.culprits is None
-            else [culprit._asdict() for culprit in row.culprits],
-        }
-        for row in rows
-    ]
 
 
 def _container(container: Container, quoted: _Quoted) -> str:
@@ -187,8 +172,10 @@ def _words(container: Container) -> dict[str, Any]:
         "drivers_other_bytes": rows.drivers_other_bytes,
         "files_other_bytes": rows.files_other_bytes,
         "processes_other_bytes": rows.processes_other_bytes,
-        "slab": None if slab is None else slab_rows(slabs),
+        "slab": uncounted_rows(container.culprits) if slab is None else slab_rows(slabs),
         "slab_other_bytes": rest,
+        "slab_allocated_bytes": container.culprits.allocated_bytes,
+        "slab_unwatched_bytes": container.culprits.unwatched_bytes,
         "go": None,
         "go_other_bytes": None,
         "verdict": _verdict(container.verdict),

@@ -94,7 +94,7 @@ def _figure(container: Container, field: Field) -> int | None:
 
 
 def _cause(container: Container, room: int) -> str:
-    return _fitted(words.cause(container.rows.cause), room)
+    return _fitted(words.top_cause(container), room)
 
 
 def _fitted(cause: str, room: int) -> str:

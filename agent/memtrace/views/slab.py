@@ -15,7 +15,8 @@ from memtrace.model.shapes import Container, SlabFigures, Snapshot
 from memtrace.model.slab import of_nobody, shown
 from memtrace.model.units import percent, size
 from memtrace.samples import SlabRow
-from memtrace.views.json import census_state, line_of, slab_rows
+from memtrace.views.json import census_state, line_of
+from memtrace.views.slab_json import slab_rows
 from memtrace.views.text import columns, cut, pad, printable
 
 SCHEMA = "memtrace.slab/1"

@@ -49,7 +49,7 @@ def test_every_line_of_json_fits_its_schema() -> None:
     assert [line["cgroup"] for line in lines] == ["/", "/pg", "/new", None]
     whole, held, young, nobody = lines
     assert held["slab"][0]["culprits"] == [
-        {"tgid": 7, "comm": "find", "syscall": "newfstatat", "bytes": 9}
+        {"pid": 7, "comm": "find", "syscall": "newfstatat", "objects": 0, "bytes": 9}
     ]
     assert held["unattributed_bytes"] == 1_020_000 - 1_001_040 - 4096 - 8192
     assert (young["slab"], young["slab_bytes"]) == (None, None)

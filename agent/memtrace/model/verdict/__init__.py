@@ -13,6 +13,7 @@ from memtrace.model.verdict.cache_at_limit import cache_at_limit
 from memtrace.model.verdict.case import Case
 from memtrace.model.verdict.healthy import healthy
 from memtrace.model.verdict.page_cache_reclaimable import page_cache_reclaimable
+from memtrace.model.verdict.slab_reclaimable import slab_reclaimable
 from memtrace.model.verdict.swap_in_use import swap_in_use
 from memtrace.model.verdict.working_set_inflated import working_set_inflated
 
@@ -21,6 +22,7 @@ _IN_TURN: tuple[Callable[[Case], Verdict | None], ...] = (
     not_enough_evidence.contradicted,
     swap_in_use,
     cache_at_limit,
+    slab_reclaimable,
     page_cache_reclaimable,
     working_set_inflated,
     not_enough_evidence.no_baseline,

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memtrace.model.shapes import Evidence, MemoryFigures, PageCache, Rows, WorkingSet
+from memtrace.model.shapes import (
+    Evidence,
+    MemoryFigures,
+    PageCache,
+    Rows,
+    SlabFigures,
+    WorkingSet,
+)
+from memtrace.model.slab_culprits import Culprits
 from memtrace.samples import Sample
 
 MIB = 1 << 20
@@ -23,6 +31,8 @@ class Case(NamedTuple):
     rows: Rows
     unattributed_before: int | None
     bound: int
+    culprits: Culprits = Culprits()
+    slab: SlabFigures | None = None
 
 
 def lag_bound(sample: Sample) -> int:

@@ -65,7 +65,8 @@ def rule(width: int, look: Look, title: str = "") -> Line:
 def meaning(container: Container, width: int, height: int) -> list[Line]:
     """Return the verdict on one container, the advice and the latest cause: `height` lines."""
     ink = SEVERITY.get(container.verdict.severity, Ink.PLAIN)
-    cause = [f"top cause: {words.cause(container.rows.cause)}"] if container.rows.cause else []
+    top_cause = words.top_cause(container)
+    cause = [f"top cause: {top_cause}"] if top_cause else []
     room = height - len(cause)
     claim = wrapped(words.verdict_in_full(container.verdict), width, min(2, room))
     drawn = [line(cells.left(text, width), ink) for text in claim]

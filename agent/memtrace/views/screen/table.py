@@ -104,7 +104,7 @@ def _severity(row: Item) -> Ink:
 
 
 def _cause(row: Item) -> str:
-    return words.cause(row.container.rows.cause)
+    return words.top_cause(row.container)
 
 
 def _namespace(row: Item) -> str:
