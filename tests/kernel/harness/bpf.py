@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 BPFTOOL = shutil.which("bpftool") or "/usr/sbin/bpftool"
 KINDS = ("prog", "map", "link")
@@ -33,5 +34,17 @@ def existing() -> Held:
 
 
 def _ids(kind: str) -> list[int]:
+    return [entry["id"] for entry in _listed(kind)]
+
+
+def attached_programs(pid: int) -> set[str]:
+    """Return the names of the programs that a process has attached through links it holds."""
+    links = {number for kind, number in held_by(pid) if kind == "link"}
+    programs = {entry["prog_id"] for entry in _listed("link") if entry["id"] in links}
+    return {entry.get("name", "") for entry in _listed("prog") if entry["id"] in programs}
+
+
+def _listed(kind: str) -> list[dict[str, Any]]:
     shown = subprocess.run([BPFTOOL, "-j", kind, "list"], capture_output=True, check=True)
-    return [entry["id"] for entry in json.loads(shown.stdout or b"[]")]
+    listed: list[dict[str, Any]] = json.loads(shown.stdout or b"[]")
+    return listed
