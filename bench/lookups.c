@@ -1,0 +1,86 @@
+/*
+ * The timed workload of bench_slab.py. Prints the CPU time, user and system, of each step in
+ * nanoseconds.
+ *
+ *   lookups PATH COUNT   in a new directory PATH: look up COUNT names that do not exist, one
+ *                        name that does COUNT times, make COUNT files, remove them: four numbers
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static long need(long result, const char *what)
+{
+	if (result < 0) {
+		perror(what);
+		exit(1);
+	}
+	return result;
+}
+
+static long cpu_ns(void)
+{
+	struct timespec now;
+
+	need(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now), "clock_gettime");
+	return now.tv_sec * 1000000000L + now.tv_nsec;
+}
+
+static void miss(const char *name)
+{
+	struct stat st;
+
+	if (stat(name, &st) == 0)
+		exit(1);
+}
+
+static void find(const char *name)
+{
+	struct stat st;
+
+	(void)name;
+	need(stat(".", &st), "stat");
+}
+
+static void make(const char *name)
+{
+	need(close(need(open(name, O_WRONLY | O_CREAT | O_EXCL, 0644), name)), name);
+}
+
+static void drop(const char *name)
+{
+	need(unlink(name), name);
+}
+
+static void timed(void (*step)(const char *), char kind, long count)
+{
+	long start = cpu_ns(), number;
+	char name[64];
+
+	for (number = 0; number < count; number++) {
+		snprintf(name, sizeof(name), "%c%ld", kind, number);
+		step(name);
+	}
+	printf("%ld ", cpu_ns() - start);
+}
+
+int main(int argc, char **argv)
+{
+	long count = argc == 3 ? atol(argv[2]) : 0;
+
+	if (!count)
+		return 2;
+	need(mkdir(argv[1], 0755), argv[1]);
+	need(chdir(argv[1]), argv[1]);
+	timed(miss, 'm', count);
+	timed(find, 'f', count);
+	timed(make, 'c', count);
+	timed(drop, 'c', count);
+	need(chdir("/"), "/");
+	need(rmdir(argv[1]), argv[1]);
+	return 0;
+}
