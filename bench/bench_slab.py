@@ -26,8 +26,8 @@ from memtrace.kernel.support import kernel_facts
 from tests.kernel.harness.cgroup import ENTER
 
 COUNT = 5_000
-ROUNDS, QUICK_ROUNDS = 12, 2
-REPEATS = 6  # per mode and round
+ROUNDS, QUICK_ROUNDS = 8, 2
+REPEATS = 4  # per mode and round
 CASES = ("stat() of a missing name", "stat() of a known name", "a file made", "a file removed")
 MODES = ("off", "memtrace", "armed")
 
