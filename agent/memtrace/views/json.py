@@ -30,7 +30,7 @@ from memtrace.model.shapes import (
 from memtrace.model.slab import shown
 from memtrace.model.words import device_name
 from memtrace.samples import KINDS, REASONS, Census, FileId, FileUser, FileUses
-from memtrace.views.slab_json import slab_rows, uncounted_rows
+from memtrace.views.slab_json import slab_list
 from memtrace.views.text import without_surrogates
 
 SCHEMA = "memtrace.snapshot/1"
@@ -153,7 +153,7 @@ def _words(container: Container) -> dict[str, Any]:
     """Return what holds text, and what is few."""
     source, rows = container.source, container.rows
     identity, slab = source.identity, container.slab
-    slabs, rest = ((), None) if slab is None else shown(slab)
+    rest = None if slab is None else shown(slab)[1]
     return {
         "cgroup_id": source.cgroup_id,
         "parent_id": source.parent_id,
@@ -172,7 +172,7 @@ def _words(container: Container) -> dict[str, Any]:
         "drivers_other_bytes": rows.drivers_other_bytes,
         "files_other_bytes": rows.files_other_bytes,
         "processes_other_bytes": rows.processes_other_bytes,
-        "slab": uncounted_rows(container.culprits) if slab is None else slab_rows(slabs),
+        "slab": slab_list(slab, container.culprits),
         "slab_other_bytes": rest,
         "slab_allocated_bytes": container.culprits.allocated_bytes,
         "slab_unwatched_bytes": container.culprits.unwatched_bytes,

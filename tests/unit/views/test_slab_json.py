@@ -51,14 +51,18 @@ def test_culprits_are_listed_below_their_cache() -> None:
 
 
 def test_a_census_and_its_culprits_are_one_row() -> None:
-    """What there is of a cache, and who had it allocated; null where nobody was seen."""
-    rows = (SlabCulpritRow("dentry", 7, 1, "find", "newfstatat", 1009, 1009 * 200),)
+    """Null where nobody was seen; what came only after the census is told, without amounts."""
+    rows = (
+        SlabCulpritRow("dentry", 7, 1, "find", "newfstatat", 1009, 1009 * 200),
+        SlabCulpritRow("xfs_inode", 7, 1, "find", "openat", 1, 1000),
+    )
     counted = Slab((SlabRow("dentry", 2000, 400_000, True), SlabRow("filp", 1, 264, False)))
     one = replace(cgroup(1), slab=counted, culprits=SlabCulprits(rows, 201_800, 0))
-    dentries, open_files = document(one)["containers"][0]["slab"]
+    dentries, open_files, later = document(one)["containers"][0]["slab"]
     assert (dentries["cache"], dentries["objects"], dentries["bytes"]) == ("dentry", 2000, 400_000)
     assert [(each["pid"], each["objects"]) for each in dentries["culprits"]] == [(7, 1009)]
     assert (open_files["cache"], open_files["culprits"]) == ("filp", None)
+    assert (later["cache"], later["bytes"], len(later["culprits"])) == ("xfs_inode", None, 1)
 
 
 def test_what_nobody_watched_is_null() -> None:
