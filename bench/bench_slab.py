@@ -13,8 +13,10 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bench_overhead import WORKLOAD_CPU, other_programs
 from common import Cgroup, compiled, options, progress, publish, spread, summary
@@ -25,9 +27,9 @@ from memtrace.kernel.session import Session
 from memtrace.kernel.support import kernel_facts
 from tests.kernel.harness.cgroup import ENTER
 
-COUNT = 5_000
-ROUNDS, QUICK_ROUNDS = 8, 2
-REPEATS = 4  # per mode and round
+COUNT = 20_000
+ROUNDS, QUICK_ROUNDS = 12, 2
+REPEATS = 5  # per mode and round
 CASES = ("stat() of a missing name", "stat() of a known name", "a file made", "a file removed")
 MODES = ("off", "memtrace", "armed")
 
@@ -46,9 +48,10 @@ def attached(mode: str) -> Iterator[None]:
         yield
 
 
-def timed(cgroup: Cgroup, program: Path, directory: Path) -> list[float]:
+def timed(cgroup: Cgroup, program: Path, directory: Path, files: Path) -> list[float]:
     """Do every step once in the cgroup, on one CPU; nanoseconds for each name."""
-    pinned = ["taskset", "-c", str(WORKLOAD_CPU), program, directory / "names", str(COUNT)]
+    pinned = ["taskset", "-c", str(WORKLOAD_CPU), program]
+    pinned += [directory / "names", files / "files", str(COUNT)]
     command = ["/bin/sh", "-c", ENTER, cgroup.directory, *pinned]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [int(figure) / COUNT for figure in done.stdout.split()]
@@ -57,14 +60,18 @@ def timed(cgroup: Cgroup, program: Path, directory: Path) -> list[float]:
 def run(rounds: int) -> Samples:
     """All rounds; each starts with another mode."""
     samples: Samples = defaultdict(list)
-    with compiled("lookups.c") as (program, directory), Cgroup("bench") as cgroup:
-        timed(cgroup, program, directory)
+    with ExitStack() as opened:
+        program, directory = opened.enter_context(compiled("lookups.c"))
+        cgroup = opened.enter_context(Cgroup("bench"))
+        files = opened.enter_context(TemporaryDirectory(dir="/dev/shm"))
+        workload = partial(timed, cgroup, program, directory, Path(files))
+        workload()
         for number in range(rounds):
             order = MODES[number % len(MODES) :] + MODES[: number % len(MODES)]
             progress(f"round {number + 1} of {rounds}: {', '.join(order)}")
             for mode in order:
                 with attached(mode):
-                    runs = [timed(cgroup, program, directory) for _ in range(REPEATS)]
+                    runs = [workload() for _ in range(REPEATS)]
                 for case, figures in zip(CASES, zip(*runs, strict=True), strict=True):
                     samples[case, mode].append(list(figures))
     return samples
