@@ -29,7 +29,7 @@ MT_INLINE void name_key(struct inode *host, struct mt_ledger_key *key, __u32 scr
 MT_INLINE bool same_run(struct mt_slot *slot, struct folio *folio, struct address_space *mapping,
 			struct inode *host, __u64 cause)
 {
-	return slot->mapping == (__u64)mapping && slot->memcg == KREAD(folio, memcg_data) &&
+	return slot->mapping == (__u64)mapping && slot->memcg == folio_memcg_data(folio) &&
 	       slot->cause == cause && slot->inode == KREAD(host, i_ino) &&
 	       slot->generation == KREAD(host, i_generation);
 }
@@ -38,7 +38,7 @@ MT_INLINE void start_run(struct mt_slot *slot, struct folio *folio, struct addre
 			 struct inode *host, __u64 cause)
 {
 	slot->mapping = (__u64)mapping;
-	slot->memcg = KREAD(folio, memcg_data);
+	slot->memcg = folio_memcg_data(folio);
 	slot->cause = cause;
 	slot->inode = KREAD(host, i_ino);
 	slot->generation = KREAD(host, i_generation);
@@ -64,9 +64,9 @@ MT_INLINE void start_add(struct mt_slot *slot, struct task_struct *task, long nr
 
 PROBE(mm_filemap_add_to_page_cache)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct folio *folio = (struct folio *)ARG(ctx, 0);
-	struct address_space *mapping = KREAD(folio, mapping);
+	struct address_space *mapping = folio_mapping(folio);
 	struct inode *host = KREAD(mapping, host);
 	long nr = current_syscall(task);
 	__u64 cause = ((__u64)(__u32)nr << 32) | (__u32)KREAD(task, pid);
@@ -109,9 +109,9 @@ MT_INLINE void shmem_gone(const struct mt_ledger_key *key, __u64 pages)
 
 PROBE(mm_filemap_delete_from_page_cache)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct folio *folio = (struct folio *)ARG(ctx, 0);
-	struct address_space *mapping = KREAD(folio, mapping);
+	struct address_space *mapping = folio_mapping(folio);
 	struct inode *host = KREAD(mapping, host);
 	bool unlinked = KREAD(host, i_nlink) == 0;
 	long nr = current_syscall(task);

@@ -29,10 +29,10 @@ MT_INLINE struct address_space *shmem_mapping(struct folio *folio)
 
 	if (!is_swapbacked(folio))
 		return 0;
-	tagged = (__u64)SREAD(folio, mapping);
+	tagged = tagged_mapping(folio);
 	if (!tagged || tagged & 3) /* anonymous */
 		return 0;
-	mapping = KREAD(folio, mapping);
+	mapping = folio_mapping(folio);
 	host = KREAD(mapping, host);
 	sb = KREAD(host, i_sb);
 	return KREAD(sb, s_magic) == TMPFS_MAGIC ? mapping : 0;
@@ -99,18 +99,18 @@ PROBE(mm_lru_insertion)
 	pages = tell_new(&file, mapping, folio_pages(folio));
 	if (!pages)
 		return 0;
-	task = bpf_get_current_task_btf();
+	task = current_task();
 	nr = current_syscall(task);
 	cause = ((__u64)(__u32)nr << 32) | (__u32)KREAD(task, pid);
 	slot = enter_slot(MT_SLOT_SHMEM_ADD);
 	if (!slot)
 		return 0;
-	if (slot->mapping != (__u64)mapping || slot->memcg != KREAD(folio, memcg_data) ||
+	if (slot->mapping != (__u64)mapping || slot->memcg != folio_memcg_data(folio) ||
 	    slot->cause != cause || slot->inode != file.inode ||
 	    slot->generation != file.generation) {
 		flush_slot(slot, current_epoch());
 		slot->mapping = (__u64)mapping;
-		slot->memcg = KREAD(folio, memcg_data);
+		slot->memcg = folio_memcg_data(folio);
 		slot->cause = cause;
 		slot->inode = file.inode;
 		slot->generation = file.generation;

@@ -54,11 +54,11 @@ def object_for(source: Path) -> Path:
 
 
 def is_current(source: Path, root: Path = ROOT) -> bool:
-    """Whether the object is younger than its source, every header and this file."""
+    """Whether the object is younger than every source, every header and this file."""
     target = root / object_for(source)
     if not target.exists():
         return False
-    inputs = [root / source, Path(__file__), *(root / SOURCES / "include").glob("*.h")]
+    inputs = [Path(__file__), *(root / SOURCES).rglob("*.[ch]")]  # a source may include another
     return target.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in inputs)
 
 

@@ -10,6 +10,9 @@
  * CFG(name)        a constant set by the agent before loading
  * KENUM(e, v)      an enumerator's value on this kernel
  *
+ * With MEMTRACE_PAGES a source is for kernels before Linux 6.1, where events may be about
+ * pages and the type of current is not known: there every KREAD is a copy, as with BCC.
+ *
  * Not here: what differs between kernels (kernel.h). Shared code uses no global
  * variables, callbacks or subprograms: BCC has none.
  */
@@ -53,7 +56,11 @@
 #define PROBE(name) SEC("tp_btf/" #name) int on_##name(__u64 *ctx)
 #define COMMAND(name) SEC("raw_tp") int name(__u64 *ctx)
 #define ARG(ctx, n) ((ctx)[n])
+#ifdef MEMTRACE_PAGES
+#define KREAD(p, f) SREAD(p, f)
+#else
 #define KREAD(p, f) ((p)->f)
+#endif
 #define SREAD(p, f) BPF_CORE_READ(p, f)
 #define KENUM(e, v) bpf_core_enum_value(enum e, v)
 #define CONFIG_U32(name) const volatile __u32 cfg_##name = 0

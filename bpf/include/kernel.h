@@ -24,12 +24,25 @@
 #define S_IFREG 0100000
 
 /*
+ * Current. The helper that tells its type is there since Linux 5.11 (3ca1032ab7ab "bpf:
+ * Implement get_current_task_btf and RET_PTR_TO_BTF_ID").
+ */
+MT_INLINE struct task_struct *current_task(void)
+{
+#ifdef MEMTRACE_PAGES
+	return (struct task_struct *)bpf_get_current_task();
+#else
+	return bpf_get_current_task_btf();
+#endif
+}
+
+/*
  * The first word of a folio. Raw, because `flags` became a structure in Linux
  * 6.18 (53fbef56e07d "mm: introduce memdesc_flags_t").
  */
 MT_INLINE __u64 folio_flags(struct folio *folio)
 {
-#ifdef MEMTRACE_BCC
+#if defined(MEMTRACE_BCC) || defined(MEMTRACE_PAGES)
 	__u64 flags = 0;
 	bpf_probe_read_kernel(&flags, sizeof(flags), folio);
 	return flags;
@@ -38,11 +51,50 @@ MT_INLINE __u64 folio_flags(struct folio *folio)
 #endif
 }
 
+MT_INLINE struct address_space *folio_mapping(struct folio *folio)
+{
+#ifdef MEMTRACE_PAGES
+	struct page *page = (struct page *)folio;
+
+	return SREAD(page, mapping);
+#else
+	return KREAD(folio, mapping);
+#endif
+}
+
+/* The same with flags in its low bits: of an anonymous folio it is no mapping. */
+MT_INLINE __u64 tagged_mapping(struct folio *folio)
+{
+#ifdef MEMTRACE_PAGES
+	return (__u64)folio_mapping(folio);
+#else
+	return (__u64)SREAD(folio, mapping);
+#endif
+}
+
+/* The owner with flags in its low bits, see owner_id. */
+MT_INLINE __u64 folio_memcg_data(struct folio *folio)
+{
+#ifdef MEMTRACE_PAGES
+	struct page *page = (struct page *)folio;
+
+	if (bpf_core_field_exists(page->memcg_data))
+		return SREAD(page, memcg_data);
+	return (__u64)SREAD(page, mem_cgroup);
+#else
+	return KREAD(folio, memcg_data);
+#endif
+}
+
 /* Pages of a folio already known to be large. */
 MT_INLINE __u64 large_folio_pages(struct folio *folio)
 {
 #ifdef MEMTRACE_BCC
 	return SREAD(folio, MEMTRACE_FOLIO_PAGES);
+#elif defined(MEMTRACE_PAGES)
+	struct page *second = (struct page *)((char *)folio + bpf_core_type_size(struct page));
+
+	return SREAD(second, compound_nr);
 #else
 	if (bpf_core_field_exists(folio->_nr_pages))
 		return folio->_nr_pages;
@@ -133,17 +185,34 @@ MT_INLINE __u64 swapped_pages(struct inode *inode)
 	return SREAD((struct shmem_inode_info *)info, swapped);
 }
 
+#define THREAD_SIZE 16384 /* x86-64 without KASAN */
+
+/*
+ * What current's user-space registers were, at the top of its stack. The helper is there
+ * since Linux 5.15 (dd6e10fbd9fb "bpf: Add bpf_task_pt_regs() helper").
+ */
+MT_INLINE struct pt_regs *user_registers(struct task_struct *task)
+{
+#ifdef MEMTRACE_PAGES
+	char *stack = SREAD(task, stack);
+
+	return (struct pt_regs *)(stack + THREAD_SIZE - bpf_core_type_size(struct pt_regs));
+#else
+	return (struct pt_regs *)bpf_task_pt_regs(task);
+#endif
+}
+
 /* The system call current is in: orig_ax, -1 for a page fault from user space. */
 MT_INLINE long current_syscall(struct task_struct *task)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct pt_regs *regs = user_registers(task);
 
 	return (long)KREAD(regs, orig_ax);
 }
 
 MT_INLINE __u64 current_syscall_arg0(struct task_struct *task)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct pt_regs *regs = user_registers(task);
 
 	return KREAD(regs, di);
 }

@@ -90,6 +90,19 @@ struct folio {
 	unsigned int _nr_pages;
 };
 
+/*
+ * What a folio was before Linux 5.17 (a0580c6f9bab "filemap: Convert tracing of page cache
+ * operations to folio"); until Linux 6.1 (c3a15bff46cb "mm: reimplement folio_order() and
+ * folio_nr_pages()") the second page tells how many there are. memcg_data: since Linux 5.11
+ * (bcfe06bf2622 "mm: memcontrol: Use helpers to read page's memcg data").
+ */
+struct page {
+	struct address_space *mapping;
+	struct mem_cgroup *mem_cgroup;
+	unsigned long memcg_data;
+	unsigned int compound_nr;
+};
+
 /* Before Linux 6.15 (4996fc547f5b "mm: let _folio_nr_pages overlay memcg_data in first tail page") */
 struct folio___v6_1 {
 	unsigned int _folio_nr_pages;
@@ -209,6 +222,7 @@ struct task_struct {
 	struct list_head thread_node;
 	struct task_io_accounting ioac;
 	char comm[16];
+	void *stack;
 };
 
 struct pt_regs {

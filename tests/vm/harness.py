@@ -72,7 +72,8 @@ def run_guest(
         image = base_image()
         add_script(image, script, arguments)
         add_files(image, files or {})
-        add_modules(image, unpacked, [*modules, *(["virtio_blk"] if disk_megabytes else [])])
+        drivers = ("virtio_pci", "virtio_blk") if disk_megabytes else ()
+        add_modules(image, unpacked, [*modules, *drivers])
         image.write(work / "initramfs")
         if disk_megabytes:
             make_disk(work / "disk", disk_megabytes)

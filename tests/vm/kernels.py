@@ -43,11 +43,12 @@ class GuestKernel:
 
 
 # One row per kernel that is booted. No patch version is pinned: a suite moves on by
-# itself. Add a row (5.10 from bullseye, 6.1 from bookworm) and every test that asks
-# for each kernel runs on it too.
+# itself. Add a row and every test that asks for each kernel runs on it too.
 KERNELS: tuple[GuestKernel, ...] = (
-    GuestKernel(NEWEST, ("trixie-backports", "sid")),
+    GuestKernel("5.10", ("bullseye-security", "bullseye")),
+    GuestKernel("6.1", ("bookworm-security", "bookworm")),
     GuestKernel("6.12", ("bookworm-backports", "trixie")),
+    GuestKernel(NEWEST, ("trixie-backports", "sid")),
 )
 
 
@@ -147,7 +148,8 @@ def apt_environment(work: Path, suite: str) -> dict[str, str]:
     """An apt of its own: one source, private lists and cache, nothing installed."""
     for name in ("no-parts", "lists/partial", "cache/archives/partial", "debs"):
         (work / name).mkdir(parents=True, exist_ok=True)
-    (work / "sources.list").write_text(f"deb [signed-by={KEYRING}] {MIRROR} {suite} main\n")
+    archive = f"{MIRROR}-security" if suite.endswith("-security") else MIRROR
+    (work / "sources.list").write_text(f"deb [signed-by={KEYRING}] {archive} {suite} main\n")
     settings = {
         "Dir::Etc::sourcelist": work / "sources.list",
         "Dir::Etc::sourceparts": work / "no-parts",

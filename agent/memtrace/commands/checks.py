@@ -82,7 +82,7 @@ def _kernel(facts: KernelFacts, plan: Plan) -> Check:
         "missing",
         f"{release}: {'; '.join(plan.blockers)}",
         costs="everything: the page cache cannot be followed",
-        remedy="use a kernel built with CONFIG_DEBUG_INFO_BTF=y; tested are 6.12 and 6.18",
+        remedy="use a kernel built with CONFIG_DEBUG_INFO_BTF=y; tested: docs/kernels.md",
         required=True,
     )
 

@@ -37,7 +37,7 @@ _LOST = "no stalls of processes"
 SWITCHED_OFF = f"{_LOST}: kernel.task_delayacct is 0"
 PRIVILEGE = f"{_LOST}: netlink taskstats needs CAP_NET_ADMIN"
 NAMESPACE = f"{_LOST}: not in the host's network and pid namespaces"
-NOT_BUILT = f"{_LOST}: the kernel was built without CONFIG_TASK_DELAY_ACCT"
+NO_SWITCH = f"{_LOST}: no kernel.task_delayacct (before 5.14, or built without)"
 NO_LIBRARY = f"{_LOST}: the Python package pyroute2 is not installed"
 UNKNOWN_ORDER = f"{_LOST}: taskstats version 15 has its fields in another order"
 ON = Feature(True, "stalls of processes begun since kernel.task_delayacct is 1")
@@ -150,7 +150,7 @@ def open_stalls(root: Path = Path("/")) -> tuple[Stalls | None, Feature]:
     """
     switch = read_bytes(root / "proc/sys/kernel/task_delayacct", 16)
     if switch is None or switch.strip() != b"1":
-        return None, Feature(False, NOT_BUILT if switch is None else SWITCHED_OFF)
+        return None, Feature(False, NO_SWITCH if switch is None else SWITCHED_OFF)
     if not _in_initial_pid_namespace():
         return None, Feature(False, NAMESPACE)
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from memtrace.kernel.support import KernelFacts, Pair, Questions
+from memtrace.kernel.support import KernelFacts, Questions
 from memtrace.samples import Feature
 
 ON_DEMAND: dict[str, tuple[str, ...]] = {
@@ -36,11 +36,18 @@ QUESTIONS = Questions(
         "kmem_cache_alloc",
     ),
     arguments=(SLAB_CACHE,),
-    types=(("struct", "folio"),),
     members=(
-        ("folio", "memcg_data"),
         ("mem_cgroup", "css"),
         ("kernfs_node", "id"),
+        ("folio", "memcg_data"),
+        ("folio", "_nr_pages"),
+        ("folio", "_folio_nr_pages"),
+        ("page", "mapping"),
+        ("page", "compound_nr"),
+        ("page", "memcg_data"),
+        ("page", "mem_cgroup"),
+        ("task_struct", "stack"),
+        ("mem_cgroup", "vmstats_local"),
         ("mem_cgroup_per_node", "objcg"),
     ),
     enums=(
@@ -70,6 +77,9 @@ QUESTIONS = Questions(
 )
 
 SLAB_CENSUS = "slab_census"
+# Members without which nothing can be followed; the second where folios are read as pages.
+ALWAYS_NEEDED = (("mem_cgroup", "css"), ("kernfs_node", "id"))
+PAGES_NEED = (("page", "mapping"), ("page", "compound_nr"), ("task_struct", "stack"))
 PAGE_CACHE_EVENTS = ("mm_filemap_add_to_page_cache", "mm_filemap_delete_from_page_cache")
 CGROUP_EVENTS = ("cgroup_mkdir", "cgroup_rmdir", "cgroup_release")
 PROCESS_EVENTS = ("sched_process_exec", "sched_process_exit")
@@ -88,6 +98,7 @@ class Plan:
     """What to load. `subvolumes`: where btrfs keeps a subvolume's device, as in device.h.
 
     `reparents`: a removed cgroup's pages are charged to its parent from then on.
+    `pages`: load the programs for kernels whose events tell pages (*_pages.bpf.o).
     """
 
     shmem: bool
@@ -99,6 +110,7 @@ class Plan:
     subvolumes: tuple[int, int] = (0, 0)
     on_demand: Mapping[str, OnDemand] = field(default_factory=dict)
     reparents: bool = False
+    pages: bool = False
 
     @property
     def slab_culprits(self) -> bool:
@@ -111,15 +123,16 @@ def make_plan(facts: KernelFacts) -> Plan:
     blockers = _blockers(facts)
     if blockers:
         return Plan(False, False, False, False, _all_off(blockers[0]), blockers)
+    pages = not _tells_folios(facts)
     shmem = _has(facts, "mm_lru_insertion")
     cgroup_events = _have(facts, CGROUP_EVENTS)
     process_events = _have(facts, PROCESS_EVENTS)
-    unplaced = facts.unplaced()
-    baseline = bool(facts.has_helper("loop")) and not unplaced
+    unwalked = _why_not_walked(facts, pages)
+    baseline = not unwalked
     features = {
-        "page_cache": Feature(True, "exact"),
+        "page_cache": Feature(True, _page_cache_reason(facts)),
         "shmem": _shmem_feature(shmem, baseline),
-        "baseline": _baseline_feature(baseline, unplaced),
+        "baseline": _baseline_feature(unwalked),
         "cgroup_events": _events_feature(
             cgroup_events, "removed cgroups are noticed by a walk every 20 s only"
         ),
@@ -139,6 +152,7 @@ def make_plan(facts: KernelFacts) -> Plan:
         _subvolumes(facts),
         {name: _on_demand(facts, events) for name, events in ON_DEMAND.items()},
         reparents=bool(facts.has_member("mem_cgroup_per_node", "objcg")),
+        pages=pages,
     )
 
 
@@ -155,22 +169,54 @@ def _blockers(facts: KernelFacts) -> tuple[str, ...]:
             f"used: {facts.btf_problem}",
         )
     found = [f"tracepoint {name} is missing" for name in PAGE_CACHE_EVENTS if not _has(facts, name)]
+    needed = list(ALWAYS_NEEDED)
+    if not _tells_folios(facts):
+        needed += PAGES_NEED
+        if not (facts.has_member("page", "memcg_data") or facts.has_member("page", "mem_cgroup")):
+            found.append("neither struct folio nor struct page tells who pays for it")
     found += [
         f"struct {owner} has no member {member}"
-        for owner, member in QUESTIONS.members[:3]
+        for owner, member in needed
         if not facts.has_member(owner, member)
     ]
-    found += [
-        f"BPF helper bpf_{name} is missing"
-        for name in ("get_current_task_btf", "task_pt_regs", "ringbuf_query")
-        if not facts.has_helper(name)
-    ]
+    if not facts.has_helper("ringbuf_query"):
+        found.append("BPF helper bpf_ringbuf_query is missing")
     found += [
         f"enum {enum} has no {name}"
         for enum, name in QUESTIONS.enums
         if facts.enum_value(enum, name) is None and (enum, name) not in SLAB_MARKS
     ]
     return tuple(found)
+
+
+def _tells_folios(facts: KernelFacts) -> bool:
+    """Whether the programs that need least work here: folios tell their size, types are known."""
+    sized = any(facts.has_member("folio", name) for name in ("_nr_pages", "_folio_nr_pages"))
+    helpers = ("get_current_task_btf", "task_pt_regs")
+    return (
+        sized
+        and bool(facts.has_member("folio", "memcg_data"))
+        and all(facts.has_helper(name) for name in helpers)
+    )
+
+
+def _why_not_walked(facts: KernelFacts, pages: bool) -> str:
+    """Why there can be no walk of what is cached; empty when there can."""
+    if not facts.has_helper("loop"):
+        return "this kernel has no bpf_loop (before 5.17)"
+    if pages:
+        return "this kernel's folios do not tell their size (before 6.1)"
+    return next((f"struct {owner} has no member {name}" for owner, name in facts.unplaced()), "")
+
+
+def _page_cache_reason(facts: KernelFacts) -> str:
+    """`vmstats_local` went with Linux 2d146aa3aa84 ("mm: memcontrol: switch to rstat") (v5.13)."""
+    if facts.has_member("mem_cgroup", "vmstats_local"):
+        return (
+            "exact; the kernel's memory.stat, which it is compared with, stays up to 32 pages "
+            "per CPU and cgroup behind (before 5.13)"
+        )
+    return "exact"
 
 
 def _subvolumes(facts: KernelFacts) -> tuple[int, int]:
@@ -209,20 +255,12 @@ def _shmem_feature(traced: bool, walked: bool) -> Feature:
     return Feature(True, "exact once quiet (walk of tmpfs); up to 31 pages per CPU late until then")
 
 
-def _baseline_feature(available: bool, unplaced: tuple[Pair, ...]) -> Feature:
-    if available:
+def _baseline_feature(unwalked: str) -> Feature:
+    if not unwalked:
         return Feature(True, "exact: walk of all superblocks")
-    if unplaced:
-        owner, member = unplaced[0]
-        return Feature(
-            False,
-            f"struct {owner} has no member {member}: what was cached before memtrace started "
-            "is unknown, only growth is shown",
-        )
     return Feature(
         False,
-        "this kernel has no bpf_loop (before 5.17): what was cached before memtrace "
-        "started is unknown, only growth is shown",
+        f"{unwalked}: what was cached before memtrace started is unknown, only growth is shown",
     )
 
 

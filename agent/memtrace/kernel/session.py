@@ -252,7 +252,8 @@ class Session(Closing):
         nodes = {"cfg_memory_nodes": _u32(max(cpu_list(text(POSSIBLE_NODES)), default=0) + 1)}
         self.devices = {"cfg_btrfs_root": back, "cfg_btrfs_device": forward, **nodes}
         self._reparents = plan.reparents
-        page_cache = self._object("page_cache", self.devices)
+        pages = "_pages" if plan.pages else ""
+        page_cache = self._object(f"page_cache{pages}", self.devices)
         self._ring = RingBuffer(page_cache.map("events"))
         self._losses = page_cache.map("losses")
         self._control = page_cache.map("control")
@@ -263,7 +264,7 @@ class Session(Closing):
         self._flush = page_cache.program("flush")
         if plan.shmem:
             shared = (*_EVENT_MAPS, *_LEDGER_MAPS, *_NAME_MAPS, *_TOLD_MAPS, *_OWNER_MAPS)
-            self._attach_all(self._object("shmem", nodes, share=shared))
+            self._attach_all(self._object(f"shmem{pages}", nodes, share=shared))
         if plan.cgroup_events:
             rodata = {"cfg_memory_hierarchy": _u32(memory_hierarchy)}
             self._attach_all(self._object("cgroups", rodata, share=_EVENT_MAPS))
@@ -283,7 +284,7 @@ class Session(Closing):
     ) -> BpfObject:
         opened = BpfObject.open(OBJECTS / f"{name}.bpf.o", name, rodata)
         self._objects.append(opened)
-        if not self._reparents and name in _OWNER_OBJECTS:
+        if not self._reparents and name.removesuffix("_pages") in _OWNER_OBJECTS:
             opened.set_max_entries("removed_owners", 1)
         for shared in share:
             opened.reuse_map(shared, self._objects[0].map(shared))

@@ -52,7 +52,7 @@ def test_any_bytes_are_seconds_or_unknown(data: bytes) -> None:
 
 def test_the_switch_is_read_first(tmp_path: Path) -> None:
     """Without delays to ask for, no library is loaded and no socket opened."""
-    assert open_stalls(tmp_path)[1].reason == taskstats.NOT_BUILT
+    assert open_stalls(tmp_path)[1].reason == taskstats.NO_SWITCH
     write(tmp_path, "proc/sys/kernel/task_delayacct", "0\n")
     source, feature = open_stalls(tmp_path)
     assert (source, feature.enabled, feature.reason) == (None, False, taskstats.SWITCHED_OFF)

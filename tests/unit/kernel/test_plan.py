@@ -24,7 +24,7 @@ COMPLETE = Answers(
     tracepoints={**dict.fromkeys(QUESTIONS.tracepoints, 2), "kmem_cache_alloc": 5},
     arguments=dict.fromkeys(QUESTIONS.arguments, 2),
     types=dict.fromkeys(QUESTIONS.types, True),
-    members={pair: pair[1] != "objcg" for pair in QUESTIONS.members},
+    members={pair: pair[1] not in ("objcg", "vmstats_local") for pair in QUESTIONS.members},
     enums=dict.fromkeys(QUESTIONS.enums, 4),
     helpers=dict.fromkeys(QUESTIONS.helpers, True),
     offsets=dict(zip(QUESTIONS.offsets, (392, 8, 888), strict=True)),
@@ -53,6 +53,7 @@ def test_a_complete_kernel_has_everything() -> None:
     assert made.baseline
     assert made.cgroup_events
     assert made.process_events
+    assert not made.pages
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,14 @@ def test_slab_culprits_need_the_cache_told(arguments: int, place: int | None) ->
     assert "before 6.1" in made.features["slab_culprits"].reason
 
 
+def test_a_lagging_memory_stat_is_said() -> None:
+    """Before 5.13 the kernel keeps some pages of each CPU out of memory.stat for good."""
+    assert plan().features["page_cache"].reason == "exact"
+    old = plan(members={("mem_cgroup", "vmstats_local"): True})
+    assert "behind" in old.features["page_cache"].reason
+    assert old.features["page_cache"].enabled
+
+
 def test_number_zero_is_a_number() -> None:
     """An enumerator of value 0 is known."""
     assert plan(enums={("cgroup_subsys_id", "memory_cgrp_id"): 0}).blockers == ()
@@ -117,11 +126,8 @@ def test_number_zero_is_a_number() -> None:
     [
         ("tracepoints", "mm_filemap_add_to_page_cache"),
         ("tracepoints", "mm_filemap_delete_from_page_cache"),
-        ("members", ("folio", "memcg_data")),
         ("members", ("mem_cgroup", "css")),
         ("members", ("kernfs_node", "id")),
-        ("helpers", "get_current_task_btf"),
-        ("helpers", "task_pt_regs"),
         ("helpers", "ringbuf_query"),
         ("enums", ("pageflags", "PG_head")),
         ("enums", ("cgroup_subsys_id", "memory_cgrp_id")),
@@ -143,6 +149,71 @@ def test_a_kernel_that_reparents_is_known_by_its_types(reparents: bool) -> None:
     made = plan(members={("mem_cgroup_per_node", "objcg"): reparents})
     assert made.reparents is reparents
     assert (made.blockers, off(made)) == ((), set())
+
+
+BULLSEYE = {  # what Debian's 5.10 answers
+    "members": {
+        ("folio", "memcg_data"): False,
+        ("folio", "_nr_pages"): False,
+        ("folio", "_folio_nr_pages"): False,
+        ("page", "memcg_data"): False,
+    },
+    "helpers": {"loop": False, "get_current_task_btf": False, "task_pt_regs": False},
+}
+
+
+def test_an_old_kernel_gets_the_programs_about_pages() -> None:
+    """5.10 has no folios: its pages are followed, and only what walks is off."""
+    made = plan(**BULLSEYE)
+    assert made.blockers == ()
+    assert made.pages
+    assert off(made) == {"baseline", "slab_census"}
+    assert "before 5.17" in made.features["baseline"].reason
+    assert made.shmem
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [
+        ("members", ("folio", "memcg_data")),
+        ("helpers", "get_current_task_btf"),
+        ("helpers", "task_pt_regs"),
+    ],
+)
+def test_what_only_the_programs_about_folios_need(kind: str, missing: object) -> None:
+    """Without it pages are followed, which need none of it."""
+    made = plan(**{kind: {missing: None}})
+    assert made.blockers == ()
+    assert made.pages
+
+
+def test_a_folio_tells_its_size_by_either_name() -> None:
+    """The member was renamed in 6.15; a folio with neither is read as a page, without a walk."""
+    new, old = ("folio", "_nr_pages"), ("folio", "_folio_nr_pages")
+    assert not plan(members={new: None}).pages
+    assert not plan(members={old: None}).pages
+    made = plan(members={new: None, old: None})
+    assert made.pages
+    assert not made.baseline
+    assert "before 6.1" in made.features["baseline"].reason
+
+
+@pytest.mark.parametrize(
+    "missing", [("page", "mapping"), ("page", "compound_nr"), ("task_struct", "stack")]
+)
+def test_what_pages_need_is_a_blocker_only_without_folios(missing: tuple[str, str]) -> None:
+    """New kernels may lose what only the programs for old ones read."""
+    assert plan(members={missing: None}).blockers == ()
+    members = {**BULLSEYE["members"], missing: None}
+    (blocker,) = plan(**{**BULLSEYE, "members": members}).blockers
+    assert missing[1] in blocker
+
+
+def test_a_page_without_an_owner_is_a_blocker() -> None:
+    """Neither of the two names of the member: nobody can be charged."""
+    members = {**BULLSEYE["members"], ("page", "mem_cgroup"): None}
+    (blocker,) = plan(**{**BULLSEYE, "members": members}).blockers
+    assert "pays" in blocker
 
 
 def test_unreadable_types_are_one_blocker() -> None:
