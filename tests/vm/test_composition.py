@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.kernel.harness.workloads import Workloads
-from tests.vm.harness import run_guest
+from tests.vm.guests import Guests, Report
+from tests.vm.harness import GuestResult, run_guest
 from tests.vm.kernels import GuestKernel
 
 SCRIPT = Path(__file__).parent / "composition.py"
@@ -17,13 +17,14 @@ SHARED = Path(__file__).parent / "core_workloads.py"
 DISK_MEGABYTES = 384
 SECONDS = 240
 
-GUESTS: dict[GuestKernel, dict[str, Any]] = {}
+GUESTS = Guests()
 
 
 @pytest.fixture
-def checks(guest_kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """One boot per kernel: every check with what was expected and what memtrace said."""
-    if guest_kernel not in GUESTS:
+def report(newer_guest_kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Every check with what was expected and what memtrace said."""
+
+    def run() -> GuestResult:
         workloads = Workloads(tmp_path_factory.mktemp("workloads"))
         pyroute2 = importlib.util.find_spec("pyroute2")
         assert pyroute2 is not None
@@ -33,12 +34,11 @@ def checks(guest_kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) 
             "/bin/kernel_memory": workloads["kernel_memory"],
             "/packages/pyroute2": Path(pyroute2.origin).parent,
         }
-        result = run_guest(
-            guest_kernel, SCRIPT, files, disk_megabytes=DISK_MEGABYTES, timeout=SECONDS
+        return run_guest(
+            newer_guest_kernel, SCRIPT, files, disk_megabytes=DISK_MEGABYTES, timeout=SECONDS
         )
-        print(result.console)
-        GUESTS[guest_kernel] = result.json
-    return GUESTS[guest_kernel]
+
+    return GUESTS.report(newer_guest_kernel, run)
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,6 @@ def checks(guest_kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) 
         "memtrace",
     ],
 )
-def test_memory_is_what_the_kernel_and_the_workload_say(
-    checks: dict[str, Any], subject: str
-) -> None:
+def test_memory_is_what_the_kernel_and_the_workload_say(report: Report, subject: str) -> None:
     """Each figure equals the kernel's own, and what is left unexplained is stock."""
-    mine = {name: check for name, check in checks.items() if name.split(":")[0] == subject}
-    assert mine
-    wrong = {name: check for name, check in mine.items() if check["got"] != check["expected"]}
-    assert not wrong
+    assert not report.wrong(subject)
