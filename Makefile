@@ -20,7 +20,7 @@ ifeq ($(filter $(CURDIR)/.venv,$(file <.venv/pyvenv.cfg)),)
 VENV_MOVED := moved
 endif
 
-.PHONY: help build run test check check-kernel check-long check-vm check-e2e bench lint format clean moved
+.PHONY: help build run test check check-kernel check-long check-vm check-vm-all check-e2e kernels-doc bench lint format clean moved
 
 help: ## list the targets
 	@echo "usage: make TARGET [ARGS=\"...\"]"
@@ -67,6 +67,13 @@ check-long: test-setup ## what takes minutes on the running kernel: 100,003 file
 
 check-vm: test-setup ## tests on other kernels, in QEMU (root)
 	@$(PYTEST) tests/vm $(ARGS)
+	@$(BIN)/python tools/kernels_doc.py --compare
+
+check-vm-all: ## ... and the longer of them on every kernel, not only on the newest two
+	@MEMTRACE_ALL_GUESTS=1 $(MAKE) check-vm
+
+kernels-doc: ## write docs/kernels.md from what check-vm and check-kernel found
+	@$(BIN)/python tools/kernels_doc.py
 
 check-e2e: test-setup ## tests with real containers (root)
 	@$(PYTEST) tests/e2e $(ARGS) || $(call once_more,tests/e2e)
@@ -81,6 +88,7 @@ lint: $(BIN)/.memtrace-test ## style, types and the C format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python tools/kernels_doc.py --check
 	@clang-format --dry-run -Werror $(wildcard bpf/*.c bpf/include/*.h)
 	@echo "lint: nothing found"
 

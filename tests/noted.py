@@ -1,6 +1,7 @@
 """What a test run found out about each kernel, kept in build/kernels for docs/kernels.md.
 
-One file per kernel, replaced by every run: tools/kernels_doc.py makes the document of them.
+One file per kernel; what a run did not try of it stays. tools/kernels_doc.py makes the
+document of them.
 Decides nothing about pass and fail.
 """
 
@@ -34,17 +35,31 @@ class Column:
             self.outcomes[subject] = report.outcome if before == "passed" else before
 
 
+def short(release: str) -> str:
+    """5.10, from 5.10.0-46-cloud-amd64."""
+    return ".".join(release.split(".")[:2])
+
+
 _columns: dict[str, Column] = {}
 
 
-def column(kernel: str, release: str, cgroup: str) -> Column:
-    """The kernel's column of this run: "5.10", "5.10.0-46-cloud-amd64", "v2"."""
-    return _columns.setdefault(kernel, Column(kernel, release, cgroup))
+def column(release: str, cgroup: str) -> Column:
+    """The kernel's column of this run: "5.10.0-46-cloud-amd64", "v2"."""
+    return _columns.setdefault(release, Column(short(release), release, cgroup))
 
 
 def write(notes: Path = NOTES) -> None:
-    """Write down this run's columns. Other kernels' files stay."""
+    """Write down this run's columns, over what an earlier run noted of the same release."""
     for each in _columns.values():
         notes.mkdir(parents=True, exist_ok=True)
         path = notes / f"{each.kernel}-{each.cgroup}.json"
-        path.write_text(json.dumps(asdict(each), indent=1, sort_keys=True) + "\n")
+        whole = over(json.loads(path.read_text()) if path.exists() else {}, asdict(each))
+        path.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n")
+
+
+def over(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """A column with what only the run before tried; another release starts anew."""
+    if before.get("release") != now["release"]:
+        return now
+    parts = ("features", "lacks", "outcomes")
+    return now | {part: before.get(part, {}) | now[part] for part in parts}

@@ -1,12 +1,20 @@
-"""Fixtures of the kernel tests: known workloads, rooms to run them in, one memtrace for all."""
+"""Fixtures of the kernel tests: known workloads, rooms to run them in, one memtrace for all.
+
+Also notes, for docs/kernels.md, what became of each module on this kernel.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from memtrace.host.hierarchy import find_hierarchy
+from memtrace.kernel.plan import QUESTIONS, make_plan
+from memtrace.kernel.support import kernel_facts
+from tests import noted
 from tests.kernel.harness.files import disk_directory
 from tests.kernel.harness.memtrace import Memtrace
 from tests.kernel.harness.room import Rooms
@@ -39,3 +47,31 @@ def memtrace() -> Iterator[Memtrace]:
     with Memtrace() as running:
         running.first()
         yield running
+
+
+def this_kernel() -> noted.Column:
+    """The column of the machine the tests run on."""
+    column = noted.column(os.uname().release, find_hierarchy(Path("/")).mode)
+    if not column.features:
+        features = make_plan(kernel_facts(QUESTIONS)).features
+        column.features = {
+            name: {"enabled": feature.enabled, "reason": feature.reason}
+            for name, feature in features.items()
+        }
+    return column
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note what became of a module's tests."""
+    made = yield
+    if made.when == "call":
+        this_kernel().note(item.path.stem, made)
+    return made
+
+
+def pytest_sessionfinish() -> None:
+    """Keep what was found for docs/kernels.md."""
+    noted.write()

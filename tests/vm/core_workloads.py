@@ -24,6 +24,7 @@ LIMIT = 8 << 20
 OVER_LIMIT_PAGES = 4 * LIMIT // PAGE + 3
 QUIET_SECONDS = 4
 CGROUPS = Path("/sys/fs/cgroup/memtrace-test-core")
+PROGRAM = Path("/bin/busybox")
 DISK, TMPFS, HUGETLBFS = Path("/disk"), Path("/tmp"), Path("/huge")
 HUGE, HUGE_PAGES = 2 << 20, 7
 
@@ -169,6 +170,17 @@ def more(cgroup: Path) -> list[Driver]:
     return [("write", f"{DISK}/more", KEPT * PAGE)]
 
 
+def processes(cgroup: Path) -> list[Driver]:
+    """A process that becomes another program, and ends."""
+
+    def work() -> None:
+        write(DISK / "named", KEPT, PAGE)
+        os.execv(PROGRAM, [PROGRAM.name, "true"])
+
+    inside(cgroup, "first-name", work)
+    return [("write", f"{DISK}/named", KEPT * PAGE)]
+
+
 ACTS: dict[str, Act] = {
     act.__name__.replace("_", "-"): act
     for act in (
@@ -182,6 +194,7 @@ ACTS: dict[str, Act] = {
         reclaim,
         tmpfs,
         hugetlb,
+        processes,
         more,
     )
 }
@@ -276,7 +289,13 @@ def amount(rows: list[dict[str, Any]], key: str, value: str) -> int:
 
 LAGGING = lagging_memory_stat()
 LAG_PAGES = 32 * (os.cpu_count() or 1)
-LEFT = {"unlink": 0, "truncate": KEPT, "reclaim": None, "hugetlb": 0}  # pages; others: PAGES
+LEFT = {
+    "unlink": 0,
+    "truncate": KEPT,
+    "reclaim": None,
+    "hugetlb": 0,
+    "processes": KEPT,
+}  # pages; others: PAGES
 
 
 def check_exact(
@@ -376,6 +395,8 @@ def check_all(checks: Checks, memtrace: Memtrace, baseline: int) -> dict[str, An
     charged = rows["hugetlb"]["usage_bytes"] >= HUGE_PAGES * HUGE
     check_amount(checks, "hugetlb: charged", charged, accounted)
     check_older(checks, rows["more"], baseline if walked else None)
+    names = [row["comm"] for row in rows["processes"]["processes"]]
+    checks["processes: name"] = {"expected": [PROGRAM.name], "got": names}
     ghost = row_of(snapshot, gone)
     checks["removed cgroup: state"] = {"expected": "removed", "got": ghost["state"]}
     check_drivers(checks, "removed cgroup", ghost, [("write", f"{DISK}/left", size)])

@@ -53,9 +53,10 @@ def boot(kernel: GuestKernel, run: Callable[[], GuestResult]) -> Report | GuestE
     except (GuestError, Unavailable) as error:
         return error
     print(result.console)
-    release = fetch(kernel).release
-    noted = column(short(release), release, "v2")
-    noted.features.update(result.json["features"])
+    noted = column(fetch(kernel).release, "v2")
+    for name, feature in result.json["features"].items():
+        if feature["enabled"] or name not in noted.features:  # one script may switch more on
+            noted.features[name] = feature
     noted.lacks.update(result.json["lacks"])
     return Report(noted, result.json["checks"])
 
@@ -63,8 +64,3 @@ def boot(kernel: GuestKernel, run: Callable[[], GuestResult]) -> Report | GuestE
 def subject_of(check: str) -> str:
     """What a check is about."""
     return check.split(":")[0]
-
-
-def short(release: str) -> str:
-    """5.10, from 5.10.0-46-cloud-amd64."""
-    return ".".join(release.split(".")[:2])

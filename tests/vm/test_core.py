@@ -39,6 +39,7 @@ def report(guest_kernel: GuestKernel) -> Report:
         "reclaim",
         "tmpfs",
         "hugetlb",
+        "processes",
         "more",
         "older",
         "parent",

@@ -119,7 +119,12 @@ class Collector:
             self._drain_events,
         )
         self._shmem = ShmemCheck(
-            session, self._tree, self._baseline, self.gather, lambda: drain_batches(DISK_FILE)
+            session,
+            self._tree,
+            self._baseline,
+            self.gather,
+            lambda: drain_batches(DISK_FILE),
+            can_walk,
         )
         self._times = BaselineTimes()
         self._node = os.uname().nodename
@@ -200,8 +205,7 @@ class Collector:
         self._watching.begin()
         self.gather()
         self._baseline.settle()
-        if self._can_walk:
-            self._shmem.check()
+        self._shmem.check()
         self._take_totals()  # after the last gather: totals are never behind the rows
         changed = [node for node in self._tree.nodes.values() if node.ledger.changed]
         self._mark_active(changed)

@@ -5,7 +5,7 @@ deleted before; pages go to swap and back without an event. A walk says what is 
 the difference is booked as added, or as removed for reason other, and the kernel side
 takes every walked page as told (bpf/include/shmem.h).
 It runs only after something happened, once it is quiet, and seldom in proportion to
-what it costs.
+what it costs. On a kernel that cannot be walked, what is late is told then, and no more.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ class ShmemCheck:
         baseline: Baseline,
         gather: Callable[[], None],
         drain: Callable[[], None],
+        can_walk: bool = True,
     ) -> None:
         self._walker = walker
         self._tree = tree
         self._baseline = baseline
         self._gather = gather
         self._drain = drain
+        self._can_walk = can_walk
         self._figure: int | None = None
         self._active = False
         self._doubtful_since: float | None = None
@@ -82,9 +84,13 @@ class ShmemCheck:
             self._doubtful_since = time.monotonic()
 
     def _compare(self) -> None:
-        self._walker.load_walker()
+        if self._can_walk:
+            self._walker.load_walker()
         self._drain()  # or what is still to be told would be booked now and told later
         self._gather()
+        if not self._can_walk:
+            self._doubtful_since = None
+            return
         self._touched = set()
         complete = self._walk()
         self._gather()

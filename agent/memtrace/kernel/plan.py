@@ -150,13 +150,15 @@ def make_plan(facts: KernelFacts) -> Plan:
         features,
         (),
         _subvolumes(facts),
-        {name: _on_demand(facts, events) for name, events in ON_DEMAND.items()},
+        {name: _on_demand(facts, events, pages) for name, events in ON_DEMAND.items()},
         reparents=bool(facts.has_member("mem_cgroup_per_node", "objcg")),
         pages=pages,
     )
 
 
-def _on_demand(facts: KernelFacts, tracepoints: tuple[str, ...]) -> OnDemand:
+def _on_demand(facts: KernelFacts, tracepoints: tuple[str, ...], pages: bool) -> OnDemand:
+    if pages:
+        return OnDemand((), "not on kernels before 6.1")
     programs = tuple(f"on_{name}" for name in tracepoints if _has(facts, name))
     missing = "" if programs else f"this kernel has no tracepoint {' or '.join(tracepoints)}"
     return OnDemand(programs, missing)
@@ -251,7 +253,11 @@ def _shmem_feature(traced: bool, walked: bool) -> Feature:
     if not traced:
         return Feature(False, "no tracepoint tells when tmpfs or shared memory grows")
     if not walked:
-        return Feature(True, "approximate: up to 31 pages per CPU late; no walk to correct it")
+        return Feature(
+            True,
+            "partial: up to 31 pages per CPU late until quiet; files deleted meanwhile count as "
+            "removed only; no walk to correct it",
+        )
     return Feature(True, "exact once quiet (walk of tmpfs); up to 31 pages per CPU late until then")
 
 

@@ -173,3 +173,23 @@ def test_however_it_is_told_quiet_is_exact(seed: int) -> None:
             assert entry.baseline_bytes is not None
             there = rig.kernel.pages[cgroup, records.file(entry.file.inode, TMPFS)] * PAGE
             assert entry.baseline_bytes + entry.added_bytes - entry.removed_bytes == there
+
+
+def test_without_a_walk_what_waits_is_told_once_it_is_quiet(rig: Rig) -> None:
+    """A kernel that cannot be walked: the CPUs' batches are emptied, once; nothing is booked."""
+    done: list[str] = []
+    check = shmem.ShmemCheck(
+        rig.kernel,  # type: ignore[arg-type]
+        rig.collector._tree,
+        rig.collector._baseline,
+        lambda: done.append("gather"),
+        lambda: done.append("drain"),
+        can_walk=False,
+    )
+    check.note_touch(rig.id("/a"), X)
+    check.check()
+    assert done == []  # not quiet yet
+    check.check()
+    check.check()
+    assert done == ["drain", "gather"]
+    assert resident(rig.row("/a")) == 10

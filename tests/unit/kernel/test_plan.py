@@ -90,9 +90,9 @@ def test_without_what_the_walk_reads_there_is_no_baseline() -> None:
     assert "struct xarray has no member xa_head" in made.features["baseline"].reason
 
 
-def test_without_a_walk_shared_memory_is_approximate() -> None:
+def test_without_a_walk_shared_memory_is_partial() -> None:
     """What the LRU tells is never corrected, and the feature says so."""
-    assert "approximate" in plan(helpers={"loop": False}).features["shmem"].reason
+    assert "partial" in plan(helpers={"loop": False}).features["shmem"].reason
 
 
 @pytest.mark.parametrize(
@@ -170,6 +170,7 @@ def test_an_old_kernel_gets_the_programs_about_pages() -> None:
     assert off(made) == {"baseline", "slab_census"}
     assert "before 5.17" in made.features["baseline"].reason
     assert made.shmem
+    assert all(watched.missing for watched in made.on_demand.values())
 
 
 @pytest.mark.parametrize(
