@@ -299,11 +299,11 @@ LEFT = {
 
 
 def check_exact(
-    checks: Checks, name: str, row: dict[str, Any], cgroup: Path, left: int | None = None
+    checks: Checks, name: str, row: dict[str, Any], file_bytes: int, left: int | None = None
 ) -> None:
     """Attributed and shown is what memory.stat says; where that lags, what the act left."""
     cache = row["page_cache"]
-    file_bytes = there = memory_stat(cgroup)["file"]
+    there = file_bytes
     if LAGGING:
         there = cache["attributed_bytes"] if left is None else left * PAGE
         lag = abs(file_bytes - there) // PAGE
@@ -366,11 +366,12 @@ def check_all(checks: Checks, memtrace: Memtrace, baseline: int) -> dict[str, An
     rows = {name: row_of(snapshot, cgroup) for name, (cgroup, _) in done.items()}
     for name, (cgroup, drivers) in done.items():
         if walked or name != "more":
-            check_exact(checks, name, rows[name], cgroup, LEFT.get(name, PAGES))
+            there = memory_stat(cgroup)["file"]
+            check_exact(checks, name, rows[name], there, LEFT.get(name, PAGES))
         check_drivers(checks, name, rows[name], drivers)
     whole = row_of(snapshot, CGROUPS)
     if walked:
-        check_exact(checks, "parent", whole, CGROUPS)
+        check_exact(checks, "parent", whole, memory_stat(CGROUPS)["file"])
     else:
         check_amount(checks, "parent: attributed", whole["page_cache"]["attributed_bytes"], None)
     removed = {name: row["removed_by"] for name, row in rows.items()}

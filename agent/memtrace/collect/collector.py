@@ -80,7 +80,6 @@ class Collector:
     ) -> None:
         self._session = session
         self._root = root
-        self._can_walk = can_walk
         self._hierarchy = hierarchy
         self._processes = ShownProcesses(root)
         self._features = {**features, "taskstats": self._processes.feature}

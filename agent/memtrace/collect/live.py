@@ -125,6 +125,10 @@ class Live(Closing):
         """The programs that are attached only because somebody watches."""
         return self._collector.attached_on_demand
 
+    def stat_lag(self) -> int:
+        """Pages by which this kernel's memory.stat may differ for good, in one cgroup."""
+        return self._plan.stat_lag * (os.cpu_count() or 1)
+
     def request_baseline(self) -> None:
         """Take the baseline (again) before the next sample."""
         self._baseline_due = True

@@ -80,6 +80,9 @@ SLAB_CENSUS = "slab_census"
 # Members without which nothing can be followed; the second where folios are read as pages.
 ALWAYS_NEEDED = (("mem_cgroup", "css"), ("kernfs_node", "id"))
 PAGES_NEED = (("page", "mapping"), ("page", "compound_nr"), ("task_struct", "stack"))
+# memory.stat's own, for good before Linux 2d146aa3aa84 ("mm: memcontrol: switch to rstat") (v5.13),
+# which removed vmstats_local.
+MEMCG_CHARGE_BATCH = 32
 PAGE_CACHE_EVENTS = ("mm_filemap_add_to_page_cache", "mm_filemap_delete_from_page_cache")
 CGROUP_EVENTS = ("cgroup_mkdir", "cgroup_rmdir", "cgroup_release")
 PROCESS_EVENTS = ("sched_process_exec", "sched_process_exit")
@@ -99,6 +102,7 @@ class Plan:
 
     `reparents`: a removed cgroup's pages are charged to its parent from then on.
     `pages`: load the programs for kernels whose events tell pages (*_pages.bpf.o).
+    `stat_lag`: pages that each CPU keeps out of a cgroup's memory.stat for good.
     """
 
     shmem: bool
@@ -111,6 +115,7 @@ class Plan:
     on_demand: Mapping[str, OnDemand] = field(default_factory=dict)
     reparents: bool = False
     pages: bool = False
+    stat_lag: int = 0
 
     @property
     def slab_culprits(self) -> bool:
@@ -124,13 +129,14 @@ def make_plan(facts: KernelFacts) -> Plan:
     if blockers:
         return Plan(False, False, False, False, _all_off(blockers[0]), blockers)
     pages = not _tells_folios(facts)
+    stat_lag = MEMCG_CHARGE_BATCH if facts.has_member("mem_cgroup", "vmstats_local") else 0
     shmem = _has(facts, "mm_lru_insertion")
     cgroup_events = _have(facts, CGROUP_EVENTS)
     process_events = _have(facts, PROCESS_EVENTS)
     unwalked = _why_not_walked(facts, pages)
     baseline = not unwalked
     features = {
-        "page_cache": Feature(True, _page_cache_reason(facts)),
+        "page_cache": _page_cache_feature(stat_lag),
         "shmem": _shmem_feature(shmem, baseline),
         "baseline": _baseline_feature(unwalked),
         "cgroup_events": _events_feature(
@@ -153,6 +159,7 @@ def make_plan(facts: KernelFacts) -> Plan:
         {name: _on_demand(facts, events, pages) for name, events in ON_DEMAND.items()},
         reparents=bool(facts.has_member("mem_cgroup_per_node", "objcg")),
         pages=pages,
+        stat_lag=stat_lag,
     )
 
 
@@ -211,14 +218,14 @@ def _why_not_walked(facts: KernelFacts, pages: bool) -> str:
     return next((f"struct {owner} has no member {name}" for owner, name in facts.unplaced()), "")
 
 
-def _page_cache_reason(facts: KernelFacts) -> str:
-    """`vmstats_local` went with Linux 2d146aa3aa84 ("mm: memcontrol: switch to rstat") (v5.13)."""
-    if facts.has_member("mem_cgroup", "vmstats_local"):
-        return (
-            "exact; the kernel's memory.stat, which it is compared with, stays up to 32 pages "
-            "per CPU and cgroup behind (before 5.13)"
-        )
-    return "exact"
+def _page_cache_feature(stat_lag: int) -> Feature:
+    if not stat_lag:
+        return Feature(True, "exact")
+    return Feature(
+        True,
+        "exact; the kernel's memory.stat, which it is compared with, stays up to "
+        f"{stat_lag} pages per CPU and cgroup behind (before 5.13)",
+    )
 
 
 def _subvolumes(facts: KernelFacts) -> tuple[int, int]:

@@ -114,6 +114,7 @@ def test_a_lagging_memory_stat_is_said() -> None:
     old = plan(members={("mem_cgroup", "vmstats_local"): True})
     assert "behind" in old.features["page_cache"].reason
     assert old.features["page_cache"].enabled
+    assert (plan().stat_lag, old.stat_lag) == (0, 32)
 
 
 def test_number_zero_is_a_number() -> None:
