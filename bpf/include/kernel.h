@@ -54,7 +54,7 @@ MT_INLINE __u64 folio_flags(struct folio *folio)
 MT_INLINE struct address_space *folio_mapping(struct folio *folio)
 {
 #ifdef MEMTRACE_PAGES
-	struct page *page = (struct page *)folio;
+	struct page___v5_10 *page = (struct page___v5_10 *)folio;
 
 	return SREAD(page, mapping);
 #else
@@ -76,7 +76,7 @@ MT_INLINE __u64 tagged_mapping(struct folio *folio)
 MT_INLINE __u64 folio_memcg_data(struct folio *folio)
 {
 #ifdef MEMTRACE_PAGES
-	struct page *page = (struct page *)folio;
+	struct page___v5_10 *page = (struct page___v5_10 *)folio;
 
 	if (bpf_core_field_exists(page->memcg_data))
 		return SREAD(page, memcg_data);
@@ -92,7 +92,8 @@ MT_INLINE __u64 large_folio_pages(struct folio *folio)
 #ifdef MEMTRACE_BCC
 	return SREAD(folio, MEMTRACE_FOLIO_PAGES);
 #elif defined(MEMTRACE_PAGES)
-	struct page *second = (struct page *)((char *)folio + bpf_core_type_size(struct page));
+	struct page___v5_10 *second =
+		(struct page___v5_10 *)((char *)folio + bpf_core_type_size(struct page___v5_10));
 
 	return SREAD(second, compound_nr);
 #else

@@ -96,7 +96,7 @@ struct folio {
  * folio_nr_pages()") the second page tells how many there are. memcg_data: since Linux 5.11
  * (bcfe06bf2622 "mm: memcontrol: Use helpers to read page's memcg data").
  */
-struct page {
+struct page___v5_10 {
 	struct address_space *mapping;
 	struct mem_cgroup *mem_cgroup;
 	unsigned long memcg_data;
