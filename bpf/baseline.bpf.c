@@ -19,9 +19,9 @@
 #include "names.h"
 #include "owner.h"
 #include "shmem.h"
+#include "xarray.h"
 
-#define MT_LEVELS 8 /* of 64 slots each: 2^48 pages */
-#define MT_SLOTS_PER_NODE 64
+#define MT_LEVELS 8		   /* of 64 slots each: 2^48 pages */
 #define MT_LOOPS (8 * 1024 * 1024) /* BPF_MAX_LOOPS */
 #define MT_RESTARTS 64
 #define KERNEL_IMAGE 0xffffffff80000000ULL
@@ -171,16 +171,6 @@ static __always_inline bool enter_node(struct mt_walk_state *s, __u64 entry, __u
 	s->level = level;
 	return bpf_probe_read_kernel(s->nodes[level & (MT_LEVELS - 1)], sizeof(s->nodes[0]),
 				     (char *)node + bpf_core_field_offset(node->slots)) == 0;
-}
-
-static __always_inline bool is_node(__u64 entry)
-{
-	return (entry & 3) == 2 && entry > 4096;
-}
-
-static __always_inline bool is_folio(__u64 entry)
-{
-	return entry && (entry & 3) == 0;
 }
 
 /* One slot of the xarray a step; returns 1 when the tree is done. */

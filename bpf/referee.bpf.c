@@ -11,11 +11,6 @@
 #include "engine.h"
 #include "types.h"
 
-enum node_stat_item {
-	NR_FILE_PAGES,
-	NR_SHMEM,
-};
-
 const volatile __u64 cfg_watched = 0; /* id of the cgroup */
 
 /* Pages added minus pages removed since it was attached: file (shmem included), shmem. */

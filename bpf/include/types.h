@@ -44,6 +44,7 @@ struct inode {
 	unsigned int i_nlink;
 	unsigned int i_rdev;
 	unsigned int i_generation;
+	long long i_size;
 	struct list_head i_sb_list;
 	struct hlist_head i_dentry;
 };
@@ -106,6 +107,12 @@ struct page___v5_10 {
 /* Before Linux 6.15 (4996fc547f5b "mm: let _folio_nr_pages overlay memcg_data in first tail page") */
 struct folio___v6_1 {
 	unsigned int _folio_nr_pages;
+};
+
+enum node_stat_item {
+	WORKINGSET_REFAULT_FILE,
+	NR_FILE_PAGES,
+	NR_SHMEM,
 };
 
 enum pageflags {

@@ -26,7 +26,7 @@ from memtrace.collect.processes import ShownProcesses
 from memtrace.collect.removed_owners import forget_folded
 from memtrace.collect.shmem import ShmemCheck
 from memtrace.collect.slab_watch import SlabWatcher
-from memtrace.collect.watches.watch import Cgroups
+from memtrace.collect.watches.uses import Cgroups
 from memtrace.collect.watches.watching import Watching
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.container_mounts import ContainerMounts
@@ -201,7 +201,6 @@ class Collector:
     def sample(self) -> Sample:
         """Everything as of now. Rows' `recent_bytes` count from the sample before."""
         self._housekeeping()
-        self._watching.begin()
         self.gather()
         self._baseline.settle()
         self._shmem.check()
@@ -229,6 +228,7 @@ class Collector:
             slab_watch=self._allocations.state,
         )
         self._end_interval()
+        self._watching.note(made.cgroups, made.monotonic)
         if self._tombstones is not None:
             self._tombstones.save(self._tree.nodes.keys(), made.time)
         return made
@@ -399,7 +399,6 @@ class Collector:
             if node.ledger.changed:
                 node.ledger.settle_interval()
                 self._cut(node)
-        self._watching.end()
 
     def _cut_tables(self) -> None:
         """Keep every table within its bound, also when much comes between two samples."""

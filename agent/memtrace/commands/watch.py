@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from memtrace.model.shapes import Snapshot
 
 SLAB = "slab"
-NAMES = ("dirtiers", SLAB)
-ALWAYS_INSIDE = frozenset({"dirtiers"})
+NAMES = ("touchers", "dirtiers", "refaults", SLAB)
+ALWAYS_INSIDE = frozenset({"touchers", "dirtiers"})
 """Watched for a container while the screen shows what is inside it."""
 
 

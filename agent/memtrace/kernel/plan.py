@@ -13,9 +13,16 @@ from memtrace.kernel.support import KernelFacts, Questions
 from memtrace.samples import Feature
 
 ON_DEMAND: dict[str, tuple[str, ...]] = {
+    "touchers": ("mm_filemap_get_pages", "mm_filemap_map_pages", "mm_filemap_fault"),
     "dirtiers": ("writeback_dirty_folio", "writeback_dirty_page"),
+    "refaults": ("mod_memcg_lruvec_state",),
 }
 """What is attached only while asked for, and the tracepoints it can use: any of them will do."""
+_WITHOUT = {
+    "touchers": "who else uses a container's cache is not known",
+    "dirtiers": "who dirties a container's cache is not known",
+    "refaults": "refaults are known per container, not by file",
+}
 SLAB_CACHE = ("kmem_cache_alloc", "kmem_cache")
 """The event that names who has kernel objects allocated, and the argument that names the cache."""
 
@@ -156,19 +163,23 @@ def make_plan(facts: KernelFacts) -> Plan:
         features,
         (),
         _subvolumes(facts),
-        {name: _on_demand(facts, events, pages) for name, events in ON_DEMAND.items()},
+        {name: _on_demand(name, facts, events, pages) for name, events in ON_DEMAND.items()},
         reparents=bool(facts.has_member("mem_cgroup_per_node", "objcg")),
         pages=pages,
         stat_lag=stat_lag,
     )
 
 
-def _on_demand(facts: KernelFacts, tracepoints: tuple[str, ...], pages: bool) -> OnDemand:
+def _on_demand(
+    name: str, facts: KernelFacts, tracepoints: tuple[str, ...], pages: bool
+) -> OnDemand:
     if pages:
-        return OnDemand((), "not on kernels before 6.1")
-    programs = tuple(f"on_{name}" for name in tracepoints if _has(facts, name))
-    missing = "" if programs else f"this kernel has no tracepoint {' or '.join(tracepoints)}"
-    return OnDemand(programs, missing)
+        return OnDemand((), f"not on kernels before 6.1: {_WITHOUT[name]}")
+    programs = tuple(f"on_{event}" for event in tracepoints if _has(facts, event))
+    if programs:
+        return OnDemand(programs)
+    lacking = f"this kernel has no tracepoint {' or '.join(tracepoints)}"
+    return OnDemand((), f"{lacking}: {_WITHOUT[name]}")
 
 
 def _blockers(facts: KernelFacts) -> tuple[str, ...]:

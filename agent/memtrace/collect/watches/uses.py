@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping
 from heapq import nlargest
 from typing import NamedTuple
 
-from memtrace.collect.watches.watch import Cgroups
 from memtrace.kernel import wire
+from memtrace.kernel.errors import BpfError
 from memtrace.kernel.maps import Map
 from memtrace.kernel.objects import BpfObject
 from memtrace.kernel.plan import OnDemand
 from memtrace.kernel.session import Session
+from memtrace.samples import Feature
 
 MAX_FILES = 4096
 """Files with users that are remembered; from there on those used least are given up."""
@@ -26,6 +27,9 @@ KEPT = 0.5
 """The share of the largest that stays when there are more."""
 MAX_WATCHED = 16000
 """Cgroups that fit into the map `watched`; more than these are watched as all."""
+
+Cgroups = frozenset[int] | None
+"""Memory cgroups by id; None: every one."""
 
 EVERY = 0
 _ONE = struct.pack("<I", 1)
@@ -76,12 +80,15 @@ class UseTable:
 
 
 class UseWatch:
-    """One of the programs that fill uses.h, as a Watch. `table` is what it told so far."""
+    """One of the objects that fill uses.h, loaded while it is armed. `table`: what it told so far.
+
+    `exactness` is what it can tell, for the feature's reason.
+    """
 
     def __init__(self, session: Session, name: str, plan: OnDemand, exactness: str) -> None:
         self.name = name
-        self.exactness = exactness
-        self.missing = plan.missing
+        self._exactness = exactness
+        self._missing = plan.missing
         self.table = UseTable()
         self._session = session
         self._programs = plan.programs
@@ -93,11 +100,25 @@ class UseWatch:
         """Whether it is attached."""
         return self._opened is not None
 
-    def arm(self) -> None:
-        """Load and attach; what is counted counts from here."""
+    @property
+    def feature(self) -> Feature:
+        """Whether it is attached, and why not."""
+        if self._missing:
+            return Feature(False, self._missing)
         if self._opened is None:
+            return Feature(False, f"off until asked for: --watch {self.name}", on_demand=True)
+        lost = self.unkept_pages()
+        return Feature(True, self._exactness + (f"; {lost} pages without a file" if lost else ""))
+
+    def arm(self) -> None:
+        """Load and attach; what is counted counts from here. A refusal is in `feature`."""
+        if self._opened is not None or self._missing:
+            return
+        try:
             self._opened = self._session.load(self.name, self._programs, self._session.devices)
-            self._aimed = frozenset()
+        except BpfError as error:
+            self._missing = f"the kernel refused it: {error}"
+        self._aimed = frozenset()
 
     def disarm(self) -> None:
         """Detach, unload, and forget what was counted."""
@@ -142,7 +163,7 @@ class UseWatch:
     @staticmethod
     def _rows(table: Map) -> Iterable[tuple[int, bytes, User, int]]:
         for keys, values, count in table.drain():
-            amounts = values[: count * _PAGES.size].cast("Q")
+            amounts = values[: count * _PAGES.size].cast("q")  # a count may be taken back
             rows = wire.USE_KEY.iter_unpack(keys[: count * wire.USE_KEY.size])
             for (payer, file, cgroup, process), pages in zip(rows, amounts, strict=True):
                 yield payer, file, User(cgroup, process), pages
