@@ -135,10 +135,12 @@ class DriverRow(NamedTuple):
 class FileUser(NamedTuple):
     """A process that did something with a file's pages, and the memory cgroup it is in.
 
-    `name` is what the cgroup is called; `container` None: it is none, or not named yet.
+    `cgroup` is its path, None when it was never seen; `name` is what it is called;
+    `container` None: it is none, or not named yet.
     """
 
     cgroup_id: int
+    cgroup: str | None
     name: str
     container: str | None
     pid: int

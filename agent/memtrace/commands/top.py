@@ -66,6 +66,7 @@ examples:
   sudo memtrace top -n shop -s growth      one namespace, fastest growing first
   sudo memtrace top -c postgres 1 10       one container, 10 tables, one per second
   sudo memtrace top --json 5 1             one line of JSON, then end
+  sudo memtrace top --watch touchers,dirtiers --json -c db 5   who else uses its files
   sudo memtrace top --no-baseline          start at once, without what is cached already
 """,
     "formatter_class": argparse.RawDescriptionHelpFormatter,

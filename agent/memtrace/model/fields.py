@@ -143,6 +143,7 @@ FILE_LIST: tuple[Field, ...] = (
     Field("baseline_bytes", "bytes", "gauge", "cached before memtrace watched", "BEFORE", 6),
     _counter("added_bytes", "ADDED", "put into the cache since memtrace watches"),
     _counter("removed_bytes", "REMOVED", "left the cache since memtrace watches"),
+    _counter("refaulted_bytes", "REREAD", "read again after reclaim took it, while watched"),
     REMARK,
     CHARGED_TO,
     PATH,

@@ -243,7 +243,7 @@ _FILE = _template(
     "touched_by",
     "dirtied_by",
 )
-_USER = _template("cgroup_id", "name", "container", "pid", "comm", "bytes")
+_USER = _template("cgroup_id", "cgroup", "name", "container", "pid", "comm", "bytes")
 _PROCESS = _template("pid", "comm", "added_bytes", *(field.name for field in PROCESS))
 _process_facts = attrgetter(*(field.name for field in PROCESS))
 _BOOLEAN = {None: "null", False: "false", True: "true"}
@@ -300,6 +300,7 @@ def _users(users: tuple[FileUser, ...] | None, quoted: _Quoted) -> str:
 def _user(user: FileUser, quoted: _Quoted) -> str:
     return _USER % (
         user.cgroup_id,
+        quoted[user.cgroup],
         quoted[user.name],
         quoted[user.container],
         user.pid or "null",

@@ -38,7 +38,10 @@ drivers = st.builds(
     amounts,
     amounts,
 )
-USERS = (FileUser(3, "web\udcff", "web", 9, None, 4096), FileUser(1, "", None, 0, "cp", 0))
+USERS = (
+    FileUser(3, "/\udcff", "web\udcff", "web", 9, None, 4096),
+    FileUser(1, None, "", None, 0, "cp", 0),
+)
 files = st.builds(
     FileRow,
     file_ids,

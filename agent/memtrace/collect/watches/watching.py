@@ -149,13 +149,14 @@ class Watching:
 
     def _user(self, user: User, pages: int) -> FileUser:
         node = self._nodes.get(user.cgroup)
-        name, container = f"cgroup {user.cgroup}", None
+        path, name, container = None, f"cgroup {user.cgroup}", None
         if node is not None and node.path:
+            path = node.path
             identity = self._resolver.resolve(node.id, node.path, node.state == REMOVED)
             name, container = identity.name, identity.container
         pid = wire.PROCESS.unpack(user.process)[0]
         comm = self._names.comm(user.process)
-        return FileUser(user.cgroup, name, container, pid, comm, pages * self._page)
+        return FileUser(user.cgroup, path, name, container, pid, comm, pages * self._page)
 
     # --- whose ---
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memtrace.model import fields, words
+from memtrace.model import fields, use_words, words
 from memtrace.model.caches import meaning
 from memtrace.model.remarks import rough_time
 from memtrace.model.shapes import Container, Driver, File, Process
@@ -117,8 +117,8 @@ def _path() -> Column[Any]:
     return _text(fields.PATH, 1, lambda row: words.target(row.row) or "-", cells.path, _PATH)
 
 
-def _remark(row: File) -> str:
-    """Say what is special about a file."""
+def _special(row: File) -> str:
+    """Say what is special about a file itself."""
     if row.row.deleted:
         return "deleted"
     if row.row.shmem:
@@ -126,9 +126,28 @@ def _remark(row: File) -> str:
     return "metadata" if row.row.metadata else ""
 
 
+def _remark(row: File) -> str:
+    """Say what is special about a file, and who else uses it."""
+    return ", ".join(part for part in (_special(row), use_words.who(row)) if part)
+
+
+def _remark_within(row: File, room: int) -> str:
+    """Say it in as much room as there is, most of all who else uses the file."""
+    full = _remark(row)
+    if len(full) <= room:
+        return cells.left(full, room)
+    return cells.left(use_words.briefly(row) or _special(row), room)
+
+
+def _refaulted(row: File) -> int | None:
+    return None if row.row.uses is None else row.row.uses.refaulted_bytes
+
+
 def _file(row: File) -> str:
     """Return the whole path, and where it is on the host."""
-    beside = [f"on the host {row.row.path}"] if row.row.container_path and row.row.path else []
+    beside = [text] if (text := use_words.in_words(row)) else []
+    if row.row.container_path and row.row.path:
+        beside.append(f"on the host {row.row.path}")
     if row.row.file is not None:
         device = words.device_name(row.row.file.device)
         beside.append(f"inode {row.row.file.inode} on {device}")
@@ -149,7 +168,8 @@ _DRIVERS = {
 }
 _FILES = {
     "path": _path(),
-    "remark": _text(fields.REMARK, 4, _remark),
+    "refaulted_bytes": sized(fields.FILE_LIST[4], _UNIMPORTANT - 0.7, _refaulted),
+    "remark": Column(fields.REMARK, _remark_within, 4, _remark, False, ((_UNIMPORTANT - 0.5, 44),)),
     "charged_to": _text(fields.CHARGED_TO, _UNIMPORTANT, lambda row: row.charged_to, cells.path),
 }
 _PROCESSES = {"pid": _pid(), "comm": _comm(1, FILL)}

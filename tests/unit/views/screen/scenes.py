@@ -15,6 +15,8 @@ from memtrace.samples import (
     Feature,
     FileId,
     FileRow,
+    FileUser,
+    FileUses,
     Identity,
     Ledger,
     Memory,
@@ -65,7 +67,13 @@ def memory(usage: int, file: int, limit: int | None = None) -> Memory:
 
 
 def wrote(
-    amount: int, held: int, comm: str, path: str, kind: str = "write", inode: int = 7
+    amount: int,
+    held: int,
+    comm: str,
+    path: str,
+    kind: str = "write",
+    inode: int = 7,
+    uses: FileUses | None = None,
 ) -> Ledger:
     """One process did one thing to one file, of which `held` is cached now; amounts in MiB."""
     file, size = FileId(8 << 20 | 1, inode), amount * MIB
@@ -75,9 +83,16 @@ def wrote(
         removed=removed(reclaim=gone),
         baseline_bytes=before,
         drivers=(DriverRow(file, path, None, 4711, comm, kind, f"{kind}64", size, size // 4),),
-        files=(FileRow(file, path, None, False, False, False, before, size, gone),),
+        files=(FileRow(file, path, None, False, False, False, before, size, gone, uses),),
         processes=(ProcessRow(4711, 1, comm, size),),
     )
+
+
+def _user(name: str, comm: str, amount: int) -> FileUser:
+    return FileUser(23, f"{PODS}/{name}", name, name, 4712, comm, amount * MIB)
+
+
+USES = FileUses(12 * MIB, (_user("exporter", "node_exporter", 90),), (_user("backup", "cp", 3),))
 
 
 def held(amount: int) -> Ledger:
@@ -138,7 +153,7 @@ def node(step: int = 0, names: tuple[str, ...] = ()) -> Sample:
             "container",
             "postgres",
             memory(600 + 3 * step, 480, 1024),
-            wrote(227, 480, "postgres", data),
+            wrote(227, 480, "postgres", data, uses=USES),
         ),
         _in_pod(
             23, "container", "exporter", memory(80, 14, 100), wrote(9, 14, "exporter", "/metrics")
@@ -217,8 +232,18 @@ class Screen(TopScreen):
     """The app, fed by hand; counts what it asks for."""
 
     def __init__(self, state: View | None = None) -> None:
-        super().__init__(state or view(), lambda: None, self._asked, count_slab=self._counted)
+        super().__init__(
+            state or view(),
+            lambda: None,
+            self._asked,
+            look_inside=self._look_into,
+            count_slab=self._counted,
+        )
         self.asked = self.counted = 0
+        self.looked_into: list[int | None] = []
+
+    def _look_into(self, cgroup: int | None) -> None:
+        self.looked_into.append(cgroup)
 
     def _asked(self) -> None:
         self.asked += 1

@@ -281,3 +281,17 @@ def test_kernel_objects_are_counted_when_their_list_is_opened() -> None:
         assert (app.counted, app.asked) == (3, 1)
 
     use(steps)
+
+
+def test_what_is_looked_into_is_told_until_it_is_left() -> None:
+    """With Escape, and when a filter is typed; never twice."""
+
+    async def steps(app: Screen, pilot: Pilot[Any]) -> None:
+        await pilot.press("enter", "tab", "escape", "escape")
+        first = app.looked_into[0]
+        assert first is not None
+        assert app.looked_into == [first, None]
+        await pilot.press("enter", "f")
+        assert app.looked_into[2:] == [first, None]
+
+    use(steps)

@@ -62,13 +62,15 @@ def compare(name: str, lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("page", ["containers", "causes"])
+@pytest.mark.parametrize("page", ["containers", "causes", "files"])
 def test_screen_looks_like_its_snapshot(page: str, size: tuple[int, int]) -> None:
     """The list of containers, and the inside of one."""
     compare(f"{page}-{size[0]}x{size[1]}", drawn(size, PAGES[page]))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in ("containers", "causes")])
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page not in ("containers", "causes", "files")]
+)
 def test_every_list_inside_looks_like_its_snapshot(page: str) -> None:
     """On a small terminal."""
     compare(f"{page}-80x24", drawn((80, 24), PAGES[page]))
