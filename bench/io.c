@@ -4,6 +4,7 @@
  *
  *   io write PATH BYTES BLOCK   write a new file, then unlink it: two numbers
  *   io crowd PATH BYTES BLOCK   eight threads at once write a file each, then unlink it
+ *   io again PATH BLOCK         read a cached file once more
  *   io random PATH              read a cold file 4 KiB at a time in random order
  *   io walk PATH                look at every file below a directory, as find does
  *   io trickle PATH             write and unlink 256 KiB ten times a second until killed
@@ -43,7 +44,8 @@ static long cpu_ns(void)
 
 static char *buffer(long bytes)
 {
-	char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	need(memory == MAP_FAILED ? -1 : 0, "mmap");
 	memset(memory, 'm', bytes);
@@ -67,6 +69,17 @@ static void timed_write(const char *path, long bytes, long block)
 	close(fd);
 	need(unlink(path), "unlink");
 	printf("%ld %ld\n", written - start, cpu_ns() - written);
+}
+
+static void timed_again(const char *path, long block)
+{
+	char *to = buffer(block);
+	int fd = need(open(path, O_RDONLY), path);
+	long start = cpu_ns();
+
+	while (need(read(fd, to, block), "read") > 0)
+		;
+	printf("%ld\n", cpu_ns() - start);
 }
 
 struct writer {
@@ -98,7 +111,8 @@ static void timed_crowd(const char *path, long bytes, long block)
 
 	for (number = 0; number < CROWD; number++) {
 		writers[number] = (struct writer){path, from, number, bytes / CROWD, block};
-		need(-pthread_create(&threads[number], NULL, write_own, &writers[number]), "thread");
+		need(-pthread_create(&threads[number], NULL, write_own, &writers[number]),
+		     "thread");
 	}
 	for (number = 0; number < CROWD; number++)
 		need(-pthread_join(threads[number], NULL), "join");
@@ -170,6 +184,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 5 && !strcmp(argv[1], "write"))
 		timed_write(argv[2], atol(argv[3]), atol(argv[4]));
+	else if (argc == 4 && !strcmp(argv[1], "again"))
+		timed_again(argv[2], atol(argv[3]));
 	else if (argc == 3 && !strcmp(argv[1], "random"))
 		timed_random(argv[2]);
 	else if (argc == 5 && !strcmp(argv[1], "crowd"))

@@ -31,7 +31,11 @@ MT_LRU(readings, __u32, struct mt_reading, 4096);
 static __always_inline bool set_touch(struct mt_use_key *key, struct address_space *mapping,
 				      __u64 index, struct task_struct *task)
 {
-	key->payer = payer_at(mapping, index);
+	__u64 memcg = memcg_at(mapping, index);
+
+	if (!memcg || owned_by_task(memcg, task))
+		return false;
+	key->payer = owner_id(memcg);
 	if (!key->payer || !is_watched(key->payer))
 		return false;
 	key->user = task_memcg_id(task);

@@ -47,14 +47,14 @@ MT_INLINE struct folio *folio_at(struct address_space *mapping, __u64 index)
 	return is_folio(entry) ? (struct folio *)entry : 0;
 }
 
-/* Id of the memory cgroup that pays for the page at `index`; 0: none, or no such page. */
-MT_INLINE __u64 payer_at(struct address_space *mapping, __u64 index)
+/* memcg_data of the page at `index`; 0: nobody pays, or no such page. */
+MT_INLINE __u64 memcg_at(struct address_space *mapping, __u64 index)
 {
 	struct folio *folio = folio_at(mapping, index);
 
 	if (!folio || SREAD(folio, mapping) != mapping)
 		return 0;
-	return owner_id(SREAD(folio, memcg_data));
+	return SREAD(folio, memcg_data);
 }
 
 #endif

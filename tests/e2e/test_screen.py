@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,43 @@ def test_what_was_written_is_on_screen(room: Room) -> None:
         tmux.wait_for("Enter look inside")
         tmux.press("q")
         tmux.wait_for("ended with 0")
+
+
+def test_more_is_attached_while_a_container_is_open(room: Room) -> None:
+    """Who touches and who dirties its cache is watched inside, and not any more outside."""
+    with Tmux(120, 40, "0.5") as tmux:
+        tmux.wait_for("CONTAINER")
+        room.run("write", room.path("open"), PAGES, PAGE)
+        tmux.press("f", _name(room), "Enter")
+        tmux.wait_for(lambda shown: any("write by write" in line for line in shown[3:5]))
+        outside = _attached(tmux)
+        tmux.press("Enter")
+        tmux.wait_for("[1 Causes]")
+        _wait_until(lambda: _attached(tmux) > outside)
+        with room.path("open").open("rb") as file:  # the test itself lives in another cgroup
+            assert file.read()
+        tmux.press("2")
+        tmux.wait_for("also read by")
+        tmux.press("Escape")
+        _wait_until(lambda: _attached(tmux) == outside)
+        tmux.press("q")
+        tmux.wait_for("ended with 0")
+
+
+def _attached(tmux: Tmux) -> int:
+    """How many programs memtrace has attached."""
+    found = 0
+    for entry in Path(f"/proc/{tmux.memtrace()}/fdinfo").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            found += "link_type:" in entry.read_text()
+    return found
+
+
+def _wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def _is_whole(lines: list[str], height: int) -> bool:

@@ -149,6 +149,26 @@ def test_refaults_of_a_file_are_the_kernels(watching: Memtrace, rooms: Rooms) ->
     assert told == pytest.approx(kernel, rel=0.01)
 
 
+def test_a_cgroup_that_thrashes_is_followed_unasked(memtrace: Memtrace, rooms: Rooms) -> None:
+    """Its files have their refaults as soon as its count kept moving; others stay unknown."""
+    if not memtrace.first()["features"]["refaults"]["enabled"]:
+        reason = memtrace.first()["features"]["refaults"]["reason"]
+        if not reason.startswith("off until"):
+            unavailable(reason)
+    room, quiet = rooms.open("unasked"), rooms.open("quiet")
+    room.cgroup.limit(LIMIT)
+    path = room.cold("large", LARGE)
+    calm = quiet.cold("calm", PART)
+    quiet.run("read", calm, "pread", 0, PART)
+    deadline = time.monotonic() + 3 * WAIT_SECONDS
+    told = None
+    while not told and time.monotonic() < deadline:
+        room.run("read", path, "pread", 0, LARGE)
+        told = file_of(memtrace, room.cgroup, path)["refaulted_bytes"]
+    assert told
+    assert file_of(memtrace, quiet.cgroup, calm)["refaulted_bytes"] is None
+
+
 def refaulted(cgroup: Cgroup) -> int:
     """What the kernel counts, in bytes."""
     return cgroup.stat()[f"{'total_' if IS_V1 else ''}workingset_refault_file"] * PAGE

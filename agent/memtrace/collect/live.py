@@ -109,9 +109,9 @@ class Live(Closing):
     def watch(self, names: frozenset[str], cgroup_ids: frozenset[int] | None) -> None:
         """Have these on-demand things watched for these cgroups and all below (None: all).
 
-        What is not named is detached and unloaded. Raises LiveError; KeyError: an unknown name.
-        "slab" has kernel memory counted about every CENSUS_SECONDS, and its allocations watched,
-        for all.
+        What is not named is detached and unloaded; what cannot be watched says so in `features`.
+        Raises LiveError. "slab" has kernel memory counted about every CENSUS_SECONDS, and its
+        allocations watched, for all.
         """
         self._census_watched = SLAB in names
         self._collector.watch_allocations(SLAB in names)

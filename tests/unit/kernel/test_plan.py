@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrace.kernel.plan import QUESTIONS, SLAB_MARKS, Plan, make_plan
+from memtrace.kernel.plan import ON_DEMAND, QUESTIONS, SLAB_MARKS, Plan, make_plan
 from memtrace.kernel.support import Answers, KernelFacts
 
 FEATURES = {
@@ -279,3 +279,20 @@ def test_unknown_slab_pages_cost_the_census_alone() -> None:
     made = plan(enums=dict.fromkeys(SLAB_MARKS))
     assert off(made) == {"slab_census"}
     assert "marks" in made.features["slab_census"].reason
+
+
+def test_what_is_watched_on_demand_uses_the_events_there_are() -> None:
+    """Linux 5.18 renamed one event: whichever there is."""
+    renamed = plan(tracepoints={"writeback_dirty_page": None})
+    assert renamed.on_demand["dirtiers"].programs == ("on_writeback_dirty_folio",)
+    older = plan(tracepoints={"writeback_dirty_folio": None})
+    assert older.on_demand["dirtiers"].programs == ("on_writeback_dirty_page",)
+
+
+@pytest.mark.parametrize("name", sorted(ON_DEMAND))
+def test_without_events_a_watch_says_what_is_lost(name: str) -> None:
+    """Its feature is off for good, and everything else goes on."""
+    made = plan(tracepoints=dict.fromkeys(ON_DEMAND[name]))
+    assert made.on_demand[name].programs == ()
+    assert ON_DEMAND[name][0] in made.on_demand[name].missing
+    assert off(made) == set()

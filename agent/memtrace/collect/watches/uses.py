@@ -133,10 +133,10 @@ class UseWatch:
             return
         wanted = cgroups if cgroups is not None and len(cgroups) <= MAX_WATCHED else {EVERY}
         watched = self._opened.map("watched")
-        for cgroup in wanted - self._aimed:
-            watched.put(_PAGES.pack(cgroup), _ONE)
         for cgroup in self._aimed - wanted:
             watched.delete(_PAGES.pack(cgroup))
+        for cgroup in wanted - self._aimed:
+            watched.put(_PAGES.pack(cgroup), _ONE)
         self._aimed = frozenset(wanted)
 
     def gather(self) -> None:
