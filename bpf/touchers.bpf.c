@@ -7,7 +7,7 @@
  * The events tell a mapping and a range of pages. What a reader asks for is told again
  * and again, from further on each time, until it has got all of it: only the first
  * telling counts, unless the rest turns out to be paid by somebody else. Who pays is
- * looked up for the first page of what is told, and for each page that is mapped.
+ * looked up for the first page of what is told.
  */
 #include "engine.h"
 #include "kernel.h"
@@ -27,12 +27,27 @@ struct mt_reading {
 
 MT_LRU(readings, __u32, struct mt_reading, 4096);
 
-/* Fills in who touches whose page; false where nothing is to be counted. */
-static __always_inline bool set_touch(struct mt_use_key *key, struct address_space *mapping,
-				      __u64 index, struct task_struct *task)
+/*
+ * A function of its own, so that the verifier looks at it once and not for every page:
+ * the loop over mapped pages took it seconds.
+ */
+__attribute__((noinline)) __u64 paid_by(__u64 mapping, __u64 index)
 {
-	__u64 memcg = memcg_at(mapping, index);
+	return memcg_at((struct address_space *)mapping, index);
+}
 
+/* The first argument as a plain number, as a function of its own takes no pointers of the kernel. */
+static __always_inline __u64 mapping_of(__u64 *ctx)
+{
+	__u64 mapping = 0;
+
+	bpf_probe_read_kernel(&mapping, sizeof(mapping), &ctx[0]);
+	return mapping;
+}
+
+/* Fills in who touches the pages of this owner; false where nothing is to be counted. */
+static __always_inline bool set_touch(struct mt_use_key *key, __u64 memcg, struct task_struct *task)
+{
 	if (!memcg || owned_by_task(memcg, task))
 		return false;
 	key->payer = owner_id(memcg);
@@ -88,7 +103,7 @@ PROBE(mm_filemap_get_pages)
 	if (first > last)
 		return 0;
 	before = MAP_GET(readings, &thread);
-	foreign = set_touch(&now.key, mapping, first, task);
+	foreign = set_touch(&now.key, paid_by(mapping_of(ctx), first), task);
 	if (before && foreign && same_payer(before, mapping, first, last, now.key.payer)) {
 		before->first = first;
 		return 0;
@@ -107,28 +122,33 @@ PROBE(mm_filemap_get_pages)
 	return 0;
 }
 
-static __always_inline void touch_page(struct address_space *mapping, __u64 index,
-				       struct task_struct *task)
+static __always_inline void touch(struct address_space *mapping, __u64 memcg, __u64 pages,
+				  struct task_struct *task)
 {
 	struct mt_use_key key = {};
 
-	if (set_touch(&key, mapping, index, task) && complete(&key, mapping, task))
-		count_use(&key, 1);
+	if (set_touch(&key, memcg, task) && complete(&key, mapping, task))
+		count_use(&key, pages);
 }
 
+/* Pages that are there are mapped together; counted are those that belong with the first of them. */
 PROBE(mm_filemap_map_pages)
 {
 	struct address_space *mapping = (struct address_space *)ARG(ctx, 0);
-	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 first = ARG(ctx, 1), last = ARG(ctx, 2);
+	__u64 place = mapping_of(ctx), owner = 0, pages = 0, memcg;
 	int step;
 
 #pragma unroll 1
 	for (step = 0; step < MT_MAPPED_MOST; step++) {
 		if (first + step > last)
 			break;
-		touch_page(mapping, first + step, task);
+		memcg = paid_by(place, first + step);
+		if (!owner)
+			owner = memcg;
+		pages += memcg && memcg == owner;
 	}
+	touch(mapping, owner, pages, bpf_get_current_task_btf());
 	return 0;
 }
 
@@ -137,7 +157,7 @@ PROBE(mm_filemap_fault)
 {
 	struct address_space *mapping = (struct address_space *)ARG(ctx, 0);
 
-	touch_page(mapping, ARG(ctx, 1), bpf_get_current_task_btf());
+	touch(mapping, paid_by(mapping_of(ctx), ARG(ctx, 1)), 1, bpf_get_current_task_btf());
 	return 0;
 }
 
