@@ -150,17 +150,6 @@ MT_INLINE __u64 task_memcg_id(struct task_struct *task)
 	return css ? memcg_id((struct mem_cgroup *)css) : 0;
 }
 
-/* Whether the task's own memory cgroup is the owner: pointers, no ids, as this is asked often. */
-MT_INLINE bool owned_by_task(__u64 memcg_data, struct task_struct *task)
-{
-	struct css_set *set = SREAD(task, cgroups);
-	__u64 css = 0; /* the first member of its mem_cgroup */
-
-	bpf_probe_read_kernel(&css, sizeof(css),
-			      &set->subsys[KENUM(cgroup_subsys_id, memory_cgrp_id)]);
-	return css == (memcg_data & ~MEMCG_DATA_FLAGS);
-}
-
 /* From a dentry's link in its inode's list back to the dentry. */
 #ifdef MEMTRACE_BCC
 #define MT_ALIAS_OFFSET __builtin_offsetof(struct dentry, d_u.d_alias)
