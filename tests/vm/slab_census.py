@@ -36,10 +36,12 @@ def make_files() -> None:
         raise SystemExit("the workload failed")
 
 
-def slabinfo() -> dict[str, int]:
-    """Active objects by cache."""
+def slabinfo() -> dict[str, tuple[int, int]]:
+    """Active objects by cache, and how many objects a slab has."""
     lines = Path("/proc/slabinfo").read_text().splitlines()[2:]
-    return {name: int(active) for name, active, *_ in map(str.split, lines)}
+    return {
+        name: (int(active), int(each)) for name, active, _, _, each, *_ in map(str.split, lines)
+    }
 
 
 def answer() -> dict[str, Any]:

@@ -14,6 +14,7 @@ SCRIPT = Path(__file__).parent / "slab_census.py"
 DISK_MEGABYTES = 128
 SECONDS = 240
 NEAR = 0.01
+HELD_SLABS = 2 * 8  # of one cache, by the guest's two CPUs
 
 GUESTS: dict[GuestKernel, dict[str, Any]] = {}
 
@@ -70,9 +71,10 @@ def test_the_sum_is_the_kernels_own(told: dict[str, Any]) -> None:
 
 
 def test_all_objects_are_those_of_slabinfo(told: dict[str, Any]) -> None:
-    """Of every cgroup and of nobody; free places that a CPU holds are active to slabinfo."""
+    """Of every cgroup and of nobody; free places in slabs that a CPU holds are active there."""
     if refused(told):
         return
     for cache in ("dentry", "radix_tree_node", "kernfs_node_cache"):
         got = objects(told["whole"], cache) + objects(told["nobody"], cache)
-        assert near(got, told["slabinfo"][cache]), cache
+        active, each = told["slabinfo"][cache]
+        assert (1 - NEAR) * active - HELD_SLABS * each <= got <= (1 + NEAR) * active, cache
