@@ -20,6 +20,7 @@ class FakeCollector:
         self.age: float | None = None
         self.cost = 0.2
         self.watched: frozenset[str] = frozenset()
+        self.allocations = False
 
     def take_census(self, progress: object) -> None:
         self.censuses += 1
@@ -30,6 +31,9 @@ class FakeCollector:
 
     def watch(self, names: frozenset[str], cgroups: object) -> None:
         self.watched = names
+
+    def watch_allocations(self, wanted: bool) -> None:
+        self.allocations = wanted
 
     def sample(self) -> Sample:
         return sample()
