@@ -8,6 +8,7 @@
 #include "kernel.h"
 #include "maps.h"
 #include "names.h"
+#include "task_io.h"
 
 PROBE(sched_process_exec)
 {
@@ -21,30 +22,6 @@ PROBE(sched_process_exec)
 	return 0;
 }
 
-#define MT_THREADS 256 /* looked at; more than that end together in no sane process */
-
-/*
- * As /proc/PID/io adds it up: threads and children that are gone, then those still in the
- * list. In this order a thread that goes meanwhile is missed, never counted twice.
- */
-MT_INLINE void sum_io(struct signal_struct *signal, struct mt_exit_event *event)
-{
-	struct list_head *node, *head = &signal->thread_head;
-	struct task_struct *thread;
-	int count;
-
-	event->read_bytes = SREAD(signal, ioac.read_bytes);
-	event->write_bytes = SREAD(signal, ioac.write_bytes);
-	node = SREAD(head, next);
-#pragma unroll 1
-	for (count = 0; count < MT_THREADS && node != head; count++) {
-		thread = (struct task_struct *)((char *)node - MT_THREAD_OFFSET);
-		event->read_bytes += SREAD(thread, ioac.read_bytes);
-		event->write_bytes += SREAD(thread, ioac.write_bytes);
-		node = SREAD(node, next);
-	}
-}
-
 PROBE(sched_process_exit)
 {
 	struct task_struct *task = (struct task_struct *)ARG(ctx, 0);
@@ -52,6 +29,7 @@ PROBE(sched_process_exit)
 	struct mt_exit_event event = {.type = MT_EVENT_EXIT, .tgid = id.tgid, .start = id.start};
 	struct signal_struct *signal = KREAD(task, signal);
 	__u64 peak = KREAD(signal, maxrss);
+	struct mt_disk_io io = {MT_UNTOLD, MT_UNTOLD};
 	__u32 *peaked;
 
 	if (KREAD(signal, live.counter) != 0)
@@ -62,9 +40,10 @@ PROBE(sched_process_exit)
 	/* Until exec a new process counts its parent's memory as its own (fork, vfork). */
 	event.peak_pages = peak > *peaked ? peak : MT_UNTOLD;
 	MAP_DELETE(named_tasks, &id);
-	event.read_bytes = event.write_bytes = MT_UNTOLD;
 	if (MT_COUNTS_IO)
-		sum_io(signal, &event);
+		sum_io(signal, &io);
+	event.read_bytes = io.read_bytes;
+	event.write_bytes = io.write_bytes;
 	send_event(&event, sizeof(event), MT_LOST_RING);
 	return 0;
 }

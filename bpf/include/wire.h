@@ -156,6 +156,73 @@ struct mt_cgroup_event {
 	char path[MT_PATH_BYTES];
 };
 
+/*
+ * OOM kills, in a ring of their own. A record is mt_oom_kill, then mt_oom_task of the
+ * victim. The first one of a group goes on with mt_oom_task of who triggered it,
+ * mt_oom_cause, MT_OOM_LEVELS times mt_oom_level and the path of the victim's cgroup:
+ * `path_bytes` of components, leaf first, each NUL-terminated.
+ */
+enum mt_oom_how {
+	MT_OOM_KERNEL = 1,
+	MT_OOM_CGROUP_KILL, /* somebody wrote into cgroup.kill */
+	MT_OOM_DAEMON,	    /* a signal from one of the `oom_daemons` */
+};
+
+struct mt_oom_kill {
+	__u32 how;
+	__u32 member; /* 1: another victim of a group whose first record was sent before */
+	__u64 group;  /* boot_ns of the group's first kill */
+	__u64 killer; /* pid_tgid: with `group`, which group */
+	__u64 boot_ns;
+};
+
+/* Amounts of memory in pages; MT_UNTOLD: the task has no memory of its own (any more). */
+struct mt_oom_task {
+	__u32 pid;
+	__u32 tgid;
+	__u32 start;
+	__u32 uid;
+	__s32 oom_score_adj;
+	__u32 pad;
+	__u64 cgroup; /* of the memory hierarchy */
+	__u64 file;
+	__u64 anon;
+	__u64 swap;
+	__u64 shmem;
+	__u64 peak; /* hiwater_rss; the kernel raises it only when the memory shrinks */
+	__u64 total_vm;
+	__u64 page_table_bytes;
+	__u64 maxrss; /* of threads that ended and programs before exec */
+	__u64 read_bytes;
+	__u64 write_bytes;
+	char comm[MT_COMM_BYTES];
+};
+
+#define MT_OOM_LEVELS 16
+#define MT_OOM_STATES 48
+#define MT_OOM_PATH_BYTES 1024
+#define MT_NO_CGROUP 0 /* the whole machine ran out of memory */
+
+struct mt_oom_cause {
+	__u64 cgroup;	   /* out of memory: MT_NO_CGROUP: the machine, MT_UNTOLD: not known */
+	__u64 total_pages; /* what the kernel scores victims against */
+	__u32 gfp_mask;
+	__s32 order;
+	__u32 levels; /* used ones of MT_OOM_LEVELS */
+	__u32 path_bytes;
+	__u64 state[MT_OOM_STATES]; /* how memcg->vmstats->state begins */
+};
+
+/* One cgroup on the way from the victim's up to the root. Pages; no limit: over 2^50. */
+struct mt_oom_level {
+	__u64 cgroup;
+	__u64 usage;
+	__u64 limit;
+	__u64 swap; /* v1: memory and swap together */
+	__u64 swap_limit;
+	__u64 kernel; /* v1 only */
+};
+
 /* Baseline: what was resident when an inode was walked. */
 struct mt_baseline_key {
 	__u64 cgroup;

@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "store": set(),
     "views": {"model"},
 }
-SHARED = {"samples"}
+SHARED = {"samples", "kills"}
 
 # The model computes: what it may import of the standard library, so that neither a
 # clock nor input and output can come in under another name.

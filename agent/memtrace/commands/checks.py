@@ -14,7 +14,7 @@ from memtrace.samples import Feature
 
 def gather_checks(root: Path) -> list[Check]:
     """All checks of this machine, the required ones first."""
-    from memtrace.kernel.plan import QUESTIONS, make_plan
+    from memtrace.kernel.plan import QUESTIONS, make_plan, oom_feature
     from memtrace.kernel.support import kernel_facts
 
     facts = kernel_facts(QUESTIONS)  # of this kernel and process, whatever --root says
@@ -27,6 +27,7 @@ def gather_checks(root: Path) -> list[Check]:
         _cgroups(root),
         *(_feature(name, feature) for name, feature in plan.features.items()),
         *(_on_demand(name, plan.on_demand[name]) for name in plan.on_demand),
+        _feature("oom", oom_feature(facts)),
         _stalls(root),
         _state(STATE_DIR),
         *_optional_privileges(facts),

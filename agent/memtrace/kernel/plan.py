@@ -41,6 +41,8 @@ QUESTIONS = Questions(
         "sched_process_exit",
         *(name for names in ON_DEMAND.values() for name in names),
         "kmem_cache_alloc",
+        "mark_victim",
+        "signal_generate",
     ),
     arguments=(SLAB_CACHE,),
     members=(
@@ -56,6 +58,7 @@ QUESTIONS = Questions(
         ("task_struct", "stack"),
         ("mem_cgroup", "vmstats_local"),
         ("mem_cgroup_per_node", "objcg"),
+        ("mem_cgroup", "vmstats"),
     ),
     enums=(
         ("pageflags", "PG_head"),
@@ -93,6 +96,9 @@ MEMCG_CHARGE_BATCH = 32
 PAGE_CACHE_EVENTS = ("mm_filemap_add_to_page_cache", "mm_filemap_delete_from_page_cache")
 CGROUP_EVENTS = ("cgroup_mkdir", "cgroup_rmdir", "cgroup_release")
 PROCESS_EVENTS = ("sched_process_exec", "sched_process_exit")
+
+
+_VICTIM_IS_A_TASK = 2  # arguments: task, uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +186,23 @@ def _on_demand(
         return OnDemand(programs)
     lacking = f"this kernel has no tracepoint {' or '.join(tracepoints)}"
     return OnDemand((), f"{lacking}: {_WITHOUT[name]}")
+
+
+def oom_feature(facts: KernelFacts) -> Feature:
+    """Whether kills for want of memory can be told at the moment they happen."""
+    if not facts.btf:
+        return Feature(False, f"this kernel has no readable type information: {facts.btf_problem}")
+    if facts.tracepoint_params("mark_victim") != _VICTIM_IS_A_TASK:
+        return Feature(
+            False,
+            "this kernel's tracepoint mark_victim tells a number only (before 6.8): kills are "
+            "known from counters alone, without victim and cause",
+        )
+    lacking = [name for name in ("loop", "task_pt_regs") if not facts.has_helper(name)]
+    lacking += [] if _has(facts, "signal_generate") else ["signal_generate"]
+    if lacking or not facts.has_member("mem_cgroup", "vmstats"):
+        return Feature(False, f"this kernel lacks {', '.join(lacking) or 'mem_cgroup.vmstats'}")
+    return Feature(True)
 
 
 def _blockers(facts: KernelFacts) -> tuple[str, ...]:

@@ -65,6 +65,16 @@ SLAB_KEY = Struct("<QQ8siI")
 SLAB_CACHE = Struct(f"<I{CACHE_NAME_BYTES}s")
 """bytes charged for one object, name; by the cache's address."""
 SLAB_ROWS = 16384
+OOM_KERNEL, OOM_CGROUP_KILL, OOM_DAEMON = range(1, 4)
+OOM_KILL = Struct("<IIQQQ")
+"""how, member, group, killer, boot_ns."""
+OOM_TASK = Struct(f"<4Ii4x11Q{COMM_BYTES}s")
+"""pid, tgid, start, uid, oom_score_adj, cgroup, amounts, comm."""
+OOM_LEVELS, OOM_STATES, OOM_PATH_BYTES, NO_CGROUP = 16, 48, 1024, 0
+OOM_CAUSE = Struct(f"<2QIiII{OOM_STATES}Q")
+"""cgroup, total pages, gfp mask, order, levels, bytes of the path, state."""
+OOM_LEVEL = Struct("<6Q")
+"""cgroup; usage, limit, swap, its limit and kernel memory in pages."""
 
 NO_PROCESS = bytes(PROCESS.size)
 """Whoever added these pages is not known: another task emptied the CPU's batch of folios."""

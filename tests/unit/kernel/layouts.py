@@ -14,6 +14,11 @@ from memtrace.samples import KINDS, REASONS
 
 FILE = ("inode", "device", "generation")
 PROCESS = ("tgid", "start")
+OOM_AMOUNTS = (
+    *("cgroup", "file", "anon", "swap", "shmem", "peak", "total_vm"),
+    *("page_table_bytes", "maxrss", "read_bytes", "write_bytes"),
+)
+OOM_CAUSE = ("gfp_mask", "order", "levels", "path_bytes")
 WALK = ("fd flags index found", "inodes files pages full", "restarts torn device magic")
 CENSUS = ("vmemmap page end nanoseconds slab_pages full", "odd", "holes")
 FIND_PAGE = ("fd", "struct_bytes", "address", "page_types")
@@ -45,6 +50,22 @@ MIRRORS: dict[str, tuple[Struct, tuple[tuple[str, ...], ...]]] = {
     "mt_find_page": (wire.FIND_PAGE, tuple(tuple(group.split()) for group in FIND_PAGE)),
     "mt_slab_key": (wire.SLAB_KEY, (("cgroup",), ("cache",), PROCESS, ("syscall",), ("compat",))),
     "mt_slab_cache": (wire.SLAB_CACHE, (("bytes",), ("name",))),
+    "mt_oom_kill": (
+        wire.OOM_KILL,
+        (("how",), ("member",), ("group",), ("killer",), ("boot_ns",)),
+    ),
+    "mt_oom_task": (
+        wire.OOM_TASK,
+        (("pid", "tgid", "start", "uid"), ("oom_score_adj",), OOM_AMOUNTS, ("comm",)),
+    ),
+    "mt_oom_cause": (
+        wire.OOM_CAUSE,
+        (("cgroup", "total_pages"), *((name,) for name in OOM_CAUSE), ("state",)),
+    ),
+    "mt_oom_level": (
+        wire.OOM_LEVEL,
+        (("cgroup", "usage", "limit", "swap", "swap_limit", "kernel"),),
+    ),
     "mt_walk": (wire.WALK, tuple(tuple(group.split()) for group in WALK)),
 }
 
@@ -87,6 +108,13 @@ NUMBERS: dict[str, int] = {
     "MT_OTHER": KINDS.index("other"),
     "MT_REASON_OTHER": REASONS.index("other"),
     "MT_NO_SYSCALL": wire.NO_SYSCALL,
+    "MT_OOM_KERNEL": wire.OOM_KERNEL,
+    "MT_OOM_CGROUP_KILL": wire.OOM_CGROUP_KILL,
+    "MT_OOM_DAEMON": wire.OOM_DAEMON,
+    "MT_OOM_LEVELS": wire.OOM_LEVELS,
+    "MT_OOM_STATES": wire.OOM_STATES,
+    "MT_OOM_PATH_BYTES": wire.OOM_PATH_BYTES,
+    "MT_NO_CGROUP": wire.NO_CGROUP,
 }
 
 

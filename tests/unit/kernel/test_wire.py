@@ -85,6 +85,10 @@ def test_sizes_are_what_the_records_are() -> None:
     assert wire.WALK.size == 64
     assert wire.SLAB_KEY.size == 32
     assert wire.SLAB_CACHE.size == 64
+    assert wire.OOM_KILL.size == 32
+    assert wire.OOM_TASK.size == 128
+    assert wire.OOM_CAUSE.size == 416
+    assert wire.OOM_LEVEL.size == 48
 
 
 def test_nobody_is_all_zero() -> None:
