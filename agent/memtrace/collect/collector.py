@@ -43,6 +43,7 @@ from memtrace.samples import (
     BaselineState,
     CgroupSample,
     Feature,
+    Identity,
     Lost,
     Sample,
 )
@@ -232,6 +233,10 @@ class Collector:
         if self._tombstones is not None:
             self._tombstones.save(self._tree.nodes.keys(), made.time)
         return made
+
+    def identity(self, cgroup_id: int, path: str) -> Identity:
+        """Who is or was behind a cgroup, also when it is gone by now."""
+        return self._resolver.recall(cgroup_id, path)
 
     def close(self) -> None:
         """Release descriptors. The session is its owner's."""

@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from memtrace.collect.baseline import Progress
@@ -19,7 +20,7 @@ from memtrace.kernel.errors import BpfError
 from memtrace.kernel.plan import QUESTIONS, Plan, make_plan
 from memtrace.kernel.session import OBJECTS, Session
 from memtrace.kernel.support import KernelFacts, kernel_facts
-from memtrace.samples import Feature, Sample
+from memtrace.samples import Feature, Identity, Sample
 
 SLAB = "slab"
 CENSUS_SECONDS = 30.0
@@ -128,6 +129,14 @@ class Live(Closing):
     def stat_lag(self) -> int:
         """Pages by which this kernel's memory.stat may differ for good, in one cgroup."""
         return self._plan.stat_lag * (os.cpu_count() or 1)
+
+    def identities(self, paths: Mapping[int, str]) -> dict[int, Identity]:
+        """Who is behind cgroups, by id and path, also those that are gone. Raises LiveError."""
+        try:
+            self._collector.gather()  # how a cgroup was made may still wait in the ring
+        except BpfError as error:
+            raise LiveError(f"the kernel refused a read: {error}", EXIT_RUNTIME) from error
+        return {number: self._collector.identity(number, path) for number, path in paths.items()}
 
     def request_baseline(self) -> None:
         """Take the baseline (again) before the next sample."""

@@ -1,7 +1,11 @@
-"""Bounded reads of files that may be hostile. Knows no format and never raises on content."""
+"""Bounded reads of files that may be hostile, and whole writes. Knows no format.
+
+Reading never raises on content.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -110,6 +114,29 @@ def real_directory(root: Path, path: str) -> str | None:
     except (OSError, ValueError):
         return None
     return found.removeprefix(base) or "/" if f"{found}/".startswith(f"{base}/") else None
+
+
+def replace_file(folder: int, name: str, data: bytes) -> None:
+    """Put a file into an open directory: whole or not at all, also when the power fails.
+
+    Readable by its owner alone. Raises OSError.
+    """
+    temporary = f".{name}.{os.getpid()}"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=folder)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, 0o600, dir_fd=folder)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
 
 
 def _close_and_name(fd: int) -> str:

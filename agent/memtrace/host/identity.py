@@ -76,6 +76,13 @@ class Resolver:
         self._learn(cgroup_id, entry)
         return self._with_pod(cgroup_id, entry)
 
+    def recall(self, cgroup_id: int, path: str) -> Identity:
+        """Who was behind a cgroup that may be gone and forgotten by now; remembers nothing."""
+        entry = self._entries.get(cgroup_id)
+        if entry is not None and entry.path == path:
+            return self._with_pod(cgroup_id, entry)
+        return self._identify(cgroup_id, path, removed=True)
+
     def needs_retry(self, cgroup_id: int) -> bool:
         """Whether the name of a container is still unknown and worth another try."""
         entry = self._entries.get(cgroup_id)

@@ -8,7 +8,6 @@ and reads no cgroup.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Collection
@@ -16,7 +15,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from memtrace.host.files import Version, read_beneath, read_bytes, version_beneath
+from memtrace.host.files import (
+    Version,
+    read_beneath,
+    read_bytes,
+    replace_file,
+    version_beneath,
+)
 from memtrace.host.runtimes import documents
 from memtrace.samples import Feature, Identity
 
@@ -124,7 +129,7 @@ class Tombstones:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            _replace(folder, json.dumps(document, separators=(",", ":")).encode())
+            replace_file(folder, FILE, json.dumps(document, separators=(",", ":")).encode())
         finally:
             os.close(folder)
         self._version = version_beneath(self._directory, FILE)
@@ -175,22 +180,3 @@ def _make(directory: Path) -> Feature:
 
 def _off(reason: str) -> Feature:
     return Feature(False, f"{reason}: after a restart removed containers have no name")
-
-
-def _replace(folder: int, data: bytes) -> None:
-    temporary = f".{FILE}.{os.getpid()}"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary, dir_fd=folder)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(temporary, flags, 0o600, dir_fd=folder)
-    try:
-        with open(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        os.rename(temporary, FILE, src_dir_fd=folder, dst_dir_fd=folder)
-        os.fsync(folder)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary, dir_fd=folder)
-        raise

@@ -1,0 +1,112 @@
+"""Kills as they happen: the attached probe, what belongs together, and when it was.
+
+Names nobody and keeps nothing: what to do with an event is the caller's business.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from memtrace.collect import oom_state
+from memtrace.collect.live import EXIT_MISSING, EXIT_RUNTIME, LiveError, missing_privileges
+from memtrace.collect.oom import Cause, Grouping, decode
+from memtrace.host.hierarchy import Hierarchy, HostError, find_hierarchy
+from memtrace.kernel.closing import Closing
+from memtrace.kernel.errors import BpfError
+from memtrace.kernel.oom_probe import OomProbe
+from memtrace.kernel.plan import QUESTIONS, oom_feature
+from memtrace.kernel.support import kernel_facts
+from memtrace.kills import KERNEL, OomEvent
+from memtrace.samples import Feature
+
+DAEMONS = ("systemd-oomd", "oomd", "earlyoom", "nohang", "bustd", "lmkd")
+"""Whose SIGKILL and SIGTERM are for want of memory: they send it for nothing else."""
+
+
+class OomCapture(Closing):
+    """Attached from the first moment on. Methods raise BpfError."""
+
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        self._page = os.sysconf("SC_PAGE_SIZE")
+        self._grouping = Grouping()
+        self._told: Counter[int] = Counter()
+        self._probe = OomProbe(DAEMONS)
+        try:
+            self._places = oom_state.learn(hierarchy, self._probe.state, self._page)
+        except BaseException:
+            self._probe.close()
+            raise
+
+    def fileno(self) -> int:
+        """Readable when a kill was told; give the capture to select()."""
+        return self._probe.fileno()
+
+    def due(self) -> float | None:
+        """Seconds until `events` has something that was told already; None: nothing was."""
+        return self._grouping.due(_boot_ns())
+
+    def events(self) -> list[OomEvent]:
+        """Every decision to kill that is complete by now, oldest first, each once."""
+        self._probe.drain(self._on_record)
+        now, lost = _boot_ns(), self._probe.lost()
+        wall, monotonic = time.time(), time.monotonic()
+        return [
+            replace(
+                event,
+                time=wall - (now - event.boot_ns) / 1e9,
+                monotonic=monotonic - (now - event.boot_ns) / 1e9,
+                memory=self._memory(event, cause),
+                lost=lost,
+            )
+            for event, cause in self._grouping.complete(now)
+        ]
+
+    def told(self) -> Counter[int]:
+        """Victims of the kernel's killer since attaching, by cgroup id."""
+        self._probe.drain(self._on_record)
+        return self._told
+
+    def close(self) -> None:
+        """Detach. May be called twice."""
+        self._probe.close()
+
+    def _on_record(self, record: memoryview) -> None:
+        kill = decode(record, self._page)
+        if kill is not None:
+            self._grouping.add(kill)
+            if kill.source == KERNEL and kill.victim.cgroup_id is not None:
+                self._told[kill.victim.cgroup_id] += 1
+
+    def _memory(self, event: OomEvent, cause: Cause | None) -> dict[str, int] | None:
+        """What the kernel held of the cgroup; of a machine nothing is told."""
+        if cause is None or not any(cause.state) or not self._places:
+            return None
+        if event.source == KERNEL and not event.cgroup_id:
+            return None
+        return oom_state.amounts(cause.state, self._places)
+
+
+def open_capture(root: Path = Path("/")) -> OomCapture | Feature:
+    """Attach, or say why that cannot be here. Raises LiveError when the kernel refuses."""
+    facts = kernel_facts(QUESTIONS)
+    if missing := missing_privileges(facts):
+        raise LiveError(
+            f"capturing kills needs {' and '.join(missing)}; run it with sudo", EXIT_MISSING
+        )
+    feature = oom_feature(facts)
+    if not feature.enabled:
+        return feature
+    try:
+        return OomCapture(find_hierarchy(root))
+    except HostError as error:
+        raise LiveError(str(error), EXIT_MISSING) from error
+    except BpfError as error:
+        raise LiveError(f"the kernel refused the OOM programs: {error}", EXIT_RUNTIME) from error
+
+
+def _boot_ns() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

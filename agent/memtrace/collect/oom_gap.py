@@ -1,0 +1,130 @@
+"""Kills while nobody watched: the kernel's counters now, against those of the last run.
+
+Counts outlive this process, but neither a cgroup nor a boot: what is saved is believed within
+one boot only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from memtrace.host.files import read_beneath, read_bytes, replace_file
+from memtrace.host.hierarchy import Hierarchy
+from memtrace.host.oom_counters import KillCount, kill_counts, machine_kills
+from memtrace.kills import COUNTERS, OomEvent, OomLevel
+
+FILE = "oom_counters.json"
+VERSION = 1
+_LIMIT = 4 << 20
+
+
+class Saved:
+    """What the counters were at one moment of this boot."""
+
+    def __init__(self, moment: float, boot_ns: int, machine: int, cgroups: dict[int, int]) -> None:
+        self.moment = moment
+        self.boot_ns = boot_ns
+        self.machine = machine
+        self.cgroups = cgroups
+
+
+class KillCounters:
+    """The counters, kept in the state directory. None of its methods raises.
+
+    `problem`: why they cannot be kept; empty when they can.
+    """
+
+    def __init__(self, directory: Path, hierarchy: Hierarchy, root: Path = Path("/")) -> None:
+        self._directory = directory
+        self._hierarchy = hierarchy
+        self._root = root
+        self.boot_id = boot_id(root)
+        self.saved = _parse(read_beneath(directory, FILE, _LIMIT, os.geteuid()), self.boot_id)
+        self.problem = ""
+
+    def missed(self, recorded: Mapping[int, int]) -> list[OomEvent]:
+        """One event for each cgroup in which more was killed than is known, and one for the rest.
+
+        `recorded`: victims by cgroup id in records made since the counters were saved. Call it
+        once attached: what is killed from then on is told. Without saved counters nothing is
+        known to be missed.
+        """
+        if self.saved is None:
+            return []
+        now, machine = kill_counts(self._hierarchy), machine_kills(self._root)
+        made = []
+        for cgroup_id, count in now.items():
+            known = self.saved.cgroups.get(cgroup_id, 0) + recorded.get(cgroup_id, 0)
+            if count.kills > known:
+                made.append(self._event(count.kills - known, cgroup_id, count))
+        if machine is not None:
+            told = sum(recorded.values()) + sum(event.kills for event in made)
+            rest = machine - self.saved.machine - told
+            if rest > 0:
+                made.append(self._event(rest, None, None))
+        return made
+
+    def save(self) -> None:
+        """Keep the counters as they are now."""
+        now = kill_counts(self._hierarchy)
+        document = {
+            "version": VERSION,
+            "boot_id": self.boot_id,
+            "time": time.time(),
+            "boot_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+            "machine": machine_kills(self._root) or 0,
+            "cgroups": {str(cgroup_id): count.kills for cgroup_id, count in now.items()},
+        }
+        try:
+            self._write(json.dumps(document, separators=(",", ":")).encode())
+        except OSError as error:
+            self.problem = f"{self._directory} cannot be written: {error.strerror}"
+        else:
+            self.problem = ""
+
+    def _write(self, data: bytes) -> None:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            replace_file(folder, FILE, data)
+        finally:
+            os.close(folder)
+
+    def _event(self, kills: int, cgroup_id: int | None, count: KillCount | None) -> OomEvent:
+        levels: tuple[OomLevel, ...] = ()
+        if cgroup_id is not None and count is not None:
+            levels = (OomLevel(cgroup_id, count.path, None, None, None, None, None),)
+        return OomEvent(
+            COUNTERS,
+            time.time(),
+            time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+            monotonic=time.monotonic(),
+            cgroup_id=cgroup_id,
+            levels=levels,
+            kills=kills,
+            since=self.saved.moment if self.saved else None,
+        )
+
+
+def boot_id(root: Path = Path("/")) -> str:
+    """The id of this boot; empty where the kernel does not say."""
+    found = read_bytes(root / "proc/sys/kernel/random/boot_id", 64) or b""
+    return found.decode("ascii", "replace").strip()
+
+
+def _parse(data: bytes | None, boot: str) -> Saved | None:
+    """What was saved in this boot; None when that makes no sense."""
+    try:
+        document: Any = json.loads(data or b"")
+        if document["version"] != VERSION or document["boot_id"] != boot or not boot:
+            return None
+        cgroups = {int(key): int(value) for key, value in document["cgroups"].items()}
+        moment, since = float(document["time"]), int(document["boot_ns"])
+        return Saved(moment, since, int(document["machine"]), cgroups)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None

@@ -1,0 +1,42 @@
+"""How often the kernel's OOM killer struck: per cgroup and on the whole machine. Local counts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from memtrace.host.files import read_bytes
+from memtrace.host.hierarchy import Hierarchy, walk
+
+_BYTES = 4096
+_VMSTAT_BYTES = 65_536
+_COUNT = re.compile(rb"^oom_kill ([0-9]{1,18})$", re.MULTILINE)
+
+
+class KillCount(NamedTuple):
+    """Processes of one cgroup (not of those below it) that were killed, since it was made."""
+
+    path: str
+    kills: int
+
+
+def kill_counts(hierarchy: Hierarchy) -> dict[int, KillCount]:
+    """By cgroup id, those above 0. Kernels before 5.2 do not count locally on v2: none there."""
+    name = "memory.oom_control" if hierarchy.version == 1 else "memory.events.local"
+    found = {}
+    for entry in walk(hierarchy):
+        kills = _count(Path(f"{hierarchy.mount}{entry.path}") / name, _BYTES)
+        if kills:
+            found[entry.id] = KillCount(entry.path, kills)
+    return found
+
+
+def machine_kills(root: Path = Path("/")) -> int | None:
+    """All kills since boot, of cgroups that are gone, too; None: the kernel does not say."""
+    return _count(root / "proc/vmstat", _VMSTAT_BYTES)
+
+
+def _count(path: Path, limit: int) -> int | None:
+    found = _COUNT.search(read_bytes(path, limit) or b"")
+    return None if found is None else int(found[1])
