@@ -36,6 +36,14 @@ REASONS: dict[str, str] = {
     "other": "other reasons",
 }
 
+REASON_OF_KILL: dict[str, str] = {
+    "memcg": "killed at its memory limit",
+    "pod": "killed at a memory limit it shares",
+    "node": "killed because the machine was out of memory",
+    "userspace": "killed by a decision in user space",
+    "unknown": "killed for want of memory",
+}
+
 
 def cause(driver: Driver | None) -> str:
     """Return who did what to which file; empty when nothing is known."""
@@ -136,6 +144,8 @@ def advice_in_full(advice: Advice) -> str:
     """Return what to change, to what, why, and what that costs."""
     if advice.setting == "nothing":
         change = "change nothing"
+    elif advice.current is None and advice.proposed is None:
+        change = f"look at {advice.setting}"
     elif advice.current is None:
         change = f"set {advice.setting} to {_value(advice, advice.proposed)}"
     else:

@@ -178,7 +178,7 @@ def _words(container: Container) -> dict[str, Any]:
         "slab_unwatched_bytes": container.culprits.unwatched_bytes,
         "go": None,
         "go_other_bytes": None,
-        "verdict": _verdict(container.verdict),
+        "verdict": verdict_document(container.verdict),
     }
 
 
@@ -327,7 +327,8 @@ def _device_json(device: int) -> str:
     return f'"{device_name(device)}"'
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
+def verdict_document(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict with every key of the schema."""
     return {
         "id": verdict.id,
         "claim": verdict.claim,
