@@ -24,6 +24,7 @@ from memtrace.commands.common import CommandError, Parser, UsageError, complain
 COMMANDS: dict[str, str] = {
     "top": "show live which container's memory grows, with what, and because of what",
     "slab": "count kernel objects (dentries, inodes, ...) by container and slab cache",
+    "oom": "kills for want of memory and their causes: list them, show one, watch",
     "doctor": "say what this machine offers memtrace, what is missing, and what to do",
 }
 

@@ -1,0 +1,147 @@
+"""From kills to records on disk: wires the capture, the model, the view and the store.
+
+What `memtrace oom watch` and the agent have in common. Keeps no samples: the caller has them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from memtrace.collect.oom_capture import OomCapture
+from memtrace.collect.oom_gap import KillCounters
+from memtrace.kills import KERNEL, OomEvent
+from memtrace.model.oom_history import Background, background
+from memtrace.model.postmortem import explain, paths_of
+from memtrace.samples import Identity, Sample
+from memtrace.store.postmortems import Postmortems, ids, read
+from memtrace.views import oom_json, postmortem
+
+SAVE_SECONDS = 1.0
+_NOTHING = background(())
+
+Document = dict[str, Any]
+
+
+class Names(Protocol):
+    """Who knows containers by cgroup, those that are gone, too."""
+
+    def identities(self, paths: Mapping[int, str]) -> dict[int, Identity]:
+        """Who is or was behind cgroups, by id and path."""
+
+
+class OomRecorder:
+    """Call `tick` when the capture is readable, when `due` says so, and every second."""
+
+    def __init__(
+        self, capture: OomCapture, counters: KillCounters, names: Names, directory: Path
+    ) -> None:
+        self._capture = capture
+        self._counters = counters
+        self._names = names
+        self._store = Postmortems(directory)
+        self._directory = directory
+        self._node = os.uname().nodename
+        self._described = _NOTHING
+        self._unsaved = True
+        self._saved_at = 0.0
+
+    @property
+    def problem(self) -> str:
+        """Why records cannot be written now, in one sentence; empty when they can."""
+        return self._store.problem
+
+    def due(self, most: float) -> float:
+        """Seconds until `tick` has something to do, at most `most`."""
+        due = self._capture.due()
+        return most if due is None else min(most, due)
+
+    def catch_up(self, samples: Sequence[Sample] = ()) -> list[Document]:
+        """Record what was killed since the last run, as far as counters tell. Once, at start."""
+        known = _recorded(self._directory, self._counters) + self._capture.told()
+        made = self._record(self._counters.missed(known), samples)
+        self._save()
+        return made
+
+    def tick(self, samples: Sequence[Sample]) -> list[Document]:
+        """Record every kill that is known whole by now; return the records, oldest first.
+
+        `samples`: the minute before, oldest first; later ones than a kill are left out.
+        """
+        made = self._record(self._capture.events(), samples)
+        self._unsaved = self._unsaved or bool(made)
+        self._store.write()
+        if self._unsaved and time.monotonic() - self._saved_at >= SAVE_SECONDS:
+            self._save()
+        return made
+
+    def close(self) -> None:
+        """Write what can be written still."""
+        self._store.write()
+        if self._unsaved:
+            self._save()
+
+    def _save(self) -> None:
+        self._saved_at = time.monotonic()
+        self._counters.save()
+        self._unsaved = False
+
+    def _record(self, events: Sequence[OomEvent], samples: Sequence[Sample]) -> list[Document]:
+        if not events:
+            self._described = _NOTHING  # not to hold on to old samples
+            return []
+        before = [self._before(event, samples) for event in events]
+        paths: dict[int, str] = {}
+        for event, past in zip(events, before, strict=True):
+            paths.update(paths_of(event, past))
+        names = self._names.identities(paths)
+        made = [self._one(event, past, names) for event, past in zip(events, before, strict=True)]
+        self._store.write()
+        return made
+
+    def _before(self, event: OomEvent, samples: Sequence[Sample]) -> Background:
+        """The samples up to a kill, described; those of the kill before are mostly the same."""
+        past = [sample for sample in samples if sample.monotonic <= event.monotonic]
+        if _span(past) != _span(self._described.samples):
+            self._described = background(past)
+        return self._described
+
+    def _one(self, event: OomEvent, before: Background, names: Mapping[int, Identity]) -> Document:
+        explained = explain(event, before, names, self._node, self._counters.boot_id)
+        document = oom_json.document(explained, "")
+
+        def render(record_id: str) -> tuple[bytes, bytes]:
+            document["id"] = record_id
+            text = postmortem.render(document)
+            return oom_json.line(document).encode() + b"\n", text.encode(errors="backslashreplace")
+
+        self._store.keep(event.time, event.victims[0].tgid if event.victims else 0, render)
+        return document
+
+
+def _span(samples: Sequence[Sample]) -> tuple[float, float] | None:
+    return (samples[0].monotonic, samples[-1].monotonic) if samples else None
+
+
+def _recorded(directory: Path, counters: KillCounters) -> Counter[int]:
+    """Victims of the kernel's killer recorded since the counters were saved, by cgroup id."""
+    found: Counter[int] = Counter()
+    if counters.saved is None:
+        return found
+    for record_id in reversed(ids(directory)):
+        try:
+            document = json.loads(read(directory, record_id) or b"")
+            if document["boot_id"] != counters.boot_id:
+                break
+            if document["boot_ns"] < counters.saved.boot_ns:
+                break
+            if document["source"] == KERNEL:
+                found.update(victim["cgroup_id"] for victim in document["victims"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found

@@ -1,0 +1,112 @@
+"""`memtrace oom watch`: attach, sample every second, and record and print kills until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from memtrace.commands.common import (
+    CommandError,
+    MissingFeatureError,
+    UsageError,
+    check_root,
+    complain,
+)
+from memtrace.commands.oom import wanted
+from memtrace.commands.stopping import Stopping, stopping
+
+if TYPE_CHECKING:
+    from memtrace.collect.live import Live
+    from memtrace.collect.oom_capture import OomCapture
+    from memtrace.commands.oom_recorder import OomRecorder
+    from memtrace.samples import Sample
+
+SAMPLE_SECONDS = 1.0
+MINUTE = 60
+"""Samples kept: what a record can tell of the time before."""
+PRIORITY = -10
+"""Where memory runs short, so does CPU time, and a record has to be on disk within a second."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Watch until Ctrl-C or SIGTERM."""
+    from memtrace.collect.live import LiveError
+
+    check_root(options.root)
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+    if options.oom_dir.exists() and not options.oom_dir.is_dir():
+        raise UsageError(f"--oom-dir {options.oom_dir} is no directory.")
+    try:
+        with stopping() as wish, _opened(options) as (live, capture):
+            _watch(options, wish, live, capture)
+    except LiveError as error:
+        failure = CommandError(error.sentence)
+        failure.exit_code = error.exit_code
+        raise failure from error
+    return 0
+
+
+@contextmanager
+def _opened(options: argparse.Namespace) -> Iterator[tuple[Live, OomCapture]]:
+    """Everything attached; the capture first, so that no kill is missed while the rest starts."""
+    from memtrace.collect.live import open_live
+    from memtrace.collect.oom_capture import open_capture
+    from memtrace.samples import Feature
+
+    capture = open_capture(options.root)
+    if isinstance(capture, Feature):
+        raise MissingFeatureError(f"kills cannot be captured here: {capture.reason}.")
+    with capture:
+        baseline = not options.no_baseline
+        with open_live(options.root, options.engine, baseline, options.state_dir) as live:
+            yield live, capture
+
+
+def _watch(options: argparse.Namespace, wish: Stopping, live: Live, capture: OomCapture) -> None:
+    from memtrace.collect.oom_gap import KillCounters
+    from memtrace.commands.oom_recorder import OomRecorder
+    from memtrace.host.hierarchy import find_hierarchy
+
+    wish.tell(live)
+    live.on_progress = lambda _done, _pages: wish.raise_if_asked()
+    counters = KillCounters(options.state_dir, find_hierarchy(options.root), options.root)
+    recorder = OomRecorder(capture, counters, live, options.oom_dir)
+    samples: deque[Sample] = deque([live.sample()], maxlen=MINUTE)
+    _print(options, recorder.catch_up(samples))
+    print(f"memtrace: watching; records go to {options.oom_dir}; Ctrl-C ends.", file=sys.stderr)
+    problem, due = "", time.monotonic() + SAMPLE_SECONDS
+    while not wish.asked:
+        left = max(0.0, due - time.monotonic())
+        live.wait(recorder.due(left), capture.fileno())
+        _print(options, recorder.tick(samples))
+        problem = _told(recorder, problem)
+        if time.monotonic() >= due:
+            samples.append(live.sample())
+            due = max(due + SAMPLE_SECONDS, time.monotonic())
+    recorder.close()
+
+
+def _told(recorder: OomRecorder, before: str) -> str:
+    """Say once that records cannot be written, and once that they can again."""
+    if recorder.problem and not before:
+        complain(recorder.problem, 0)
+    elif before and not recorder.problem:
+        complain("post-mortems are written again, those that waited, too.", 0)
+    return recorder.problem
+
+
+def _print(options: argparse.Namespace, documents: Iterable[dict[str, Any]]) -> None:
+    from memtrace.views import oom_json, postmortem
+
+    for document in documents:
+        if wanted(document, options):
+            print(oom_json.line(document) if options.json else postmortem.render(document))
+    sys.stdout.flush()
