@@ -26,7 +26,7 @@ _MAX_FILE = 4 << 20
 _ID = re.compile(r"(\d{8}T\d{6}\.\d{3})Z-\d{1,10}")
 _STAMP = "%Y%m%dT%H%M%S.%f"
 _MILLISECOND = timedelta(milliseconds=1)
-_TEMPORARY = ".new-"
+_TEMPORARY = ".new"  # what a file that is not whole yet ends in
 _BATCH = 16
 
 
@@ -152,13 +152,13 @@ def _write(folder: int, batch: list[_Record]) -> None:
     opened: list[int] = []
     try:
         for name, data in files:
-            opened.append(_created(folder, f"{_TEMPORARY}{name}", data))
+            opened.append(_created(folder, f"{name}{_TEMPORARY}", data))
         _sync_all(opened)
     finally:
         for fd in opened:
             os.close(fd)
     for name, _ in files:
-        os.rename(f"{_TEMPORARY}{name}", name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.rename(f"{name}{_TEMPORARY}", name, src_dir_fd=folder, dst_dir_fd=folder)
     os.fsync(folder)
 
 
@@ -200,7 +200,7 @@ def _bound(folder: int, max_records: int, max_bytes: int) -> None:
     """Remove the oldest records, and what an interrupted write left behind."""
     names = os.listdir(folder)
     for name in names:
-        if name.startswith(_TEMPORARY):
+        if name.endswith(_TEMPORARY):
             _remove(folder, name)
     kept = sorted((name[:-5] for name in names if _is_record(name)), reverse=True)
     total = 0
