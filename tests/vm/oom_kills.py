@@ -27,11 +27,11 @@ Checks = dict[str, dict[str, Any]]
 
 
 def new(name: str, **files: str) -> Path:
-    """A cgroup with these files of it set; "memory.max" is memory_max."""
+    """A cgroup with these files of it set; two underscores stand for a dot."""
     cgroup = CGROUPS / name
     cgroup.mkdir()
     for key, value in files.items():
-        (cgroup / key.replace("_", ".")).write_text(value)
+        (cgroup / key.replace("__", ".")).write_text(value)
     return cgroup
 
 
@@ -95,23 +95,23 @@ def expect(
 
 def act(checks: Checks) -> None:
     """Each kind of kill, one after the other."""
-    own = new("own", memory_max=str(LIMIT))
+    own = new("own", memory__max=str(LIMIT))
     victim = start(own, eat)
     signals(victim)
     expect(checks, "own limit", "memcg", [victim], own, limit=LIMIT)
 
-    pod = new("pod", memory_max=str(LIMIT), **{"cgroup_subtree_control": "+memory"})
+    pod = new("pod", memory__max=str(LIMIT), cgroup__subtree_control="+memory")
     inner = new("pod/container")
     victim = start(inner, eat)
     signals(victim)
     expect(checks, "limit above", "pod", [victim], pod, limit=LIMIT)
 
-    group = new("group", memory_max=str(LIMIT), memory_oom_group="1")
+    group = new("group", memory__max=str(LIMIT), memory__oom__group="1")
     victims = [start(group, sleep), start(group, sleep), start(group, eat)]
     signals(*victims)
     expect(checks, "group", "memcg", victims, group, limit=LIMIT)
 
-    killed = new("killed", memory_max=str(LIMIT))
+    killed = new("killed", memory__max=str(LIMIT))
     victims = [start(killed, sleep) for _ in range(3)]
     time.sleep(0.5)
     (killed / "cgroup.kill").write_text("1")
@@ -121,7 +121,7 @@ def act(checks: Checks) -> None:
 
 def plain(checks: Checks) -> None:
     """kill -9 and processes that end by the dozen are no business of the OOM killer."""
-    cgroup = new("plain", memory_max=str(LIMIT))
+    cgroup = new("plain", memory__max=str(LIMIT))
     before = len(records(0))
     pids = [start(cgroup, sleep) for _ in range(20)]
     for pid in pids:
@@ -159,7 +159,7 @@ def main() -> None:
     """Watch, kill, compare, and print the result."""
     CGROUPS.mkdir()
     (CGROUPS / "cgroup.subtree_control").write_text("+memory")
-    older = new("older", memory_max=str(LIMIT))
+    older = new("older", memory__max=str(LIMIT))
     command = ["python3", "-m", "memtrace", "oom", "watch", "--json", "--oom-dir", str(RECORDS)]
     watching = subprocess.Popen(
         [*command, "--state-dir", "/disk/state", "-v"],

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from memtrace.model.oom_shapes import Moment
 from memtrace.model.shapes import Container, Snapshot
 from memtrace.model.snapshot import snapshot
-from memtrace.samples import CgroupSample, Memory, Sample
+from memtrace.samples import CgroupSample, DriverRow, Memory, Sample
 
 MAX_MOMENTS = 120
 _NOTHING = Memory()
@@ -21,9 +21,13 @@ class Background(NamedTuple):
     last: Snapshot | None
 
     def container(self, cgroup_id: int) -> Container | None:
-        """A cgroup at the last sample, with what changed since the first one."""
+        """A cgroup at the last sample, with what changed since the first one.
+
+        Its drivers are those of the growth in between first.
+        """
         found = self.last.containers if self.last else ()
-        return next((c for c in found if c.source.cgroup_id == cgroup_id), None)
+        made = next((c for c in found if c.source.cgroup_id == cgroup_id), None)
+        return None if made is None else _with_growth(made, self.samples)
 
     def path(self, cgroup_id: int) -> str | None:
         """Where a cgroup was, by any sample that had it."""
@@ -68,6 +72,27 @@ def moments(samples: Sequence[Sample], cgroup_id: int, kill: float) -> tuple[Mom
         if found is not None:
             made.append(_moment(sample, found, last.monotonic - sample.monotonic + age))
     return tuple(made)
+
+
+def _with_growth(container: Container, samples: Sequence[Sample]) -> Container:
+    """A row tells its growth since the sample before: over all samples it is their sum."""
+    grown: dict[tuple[object, ...], int] = {}
+    here = container.source.path.rstrip("/")
+    for sample in samples[1:]:
+        for cgroup in sample.cgroups:
+            if f"{cgroup.path}/".startswith(f"{here}/"):
+                for row in cgroup.ledger.drivers:
+                    grown[_cause(row)] = grown.get(_cause(row), 0) + row.recent_bytes
+    drivers = [
+        driver._replace(added_delta_bytes=grown.get(_cause(driver.row), 0))
+        for driver in container.rows.drivers
+    ]
+    drivers.sort(key=lambda driver: (-(driver.added_delta_bytes or 0), -driver.added_bytes))
+    return container._replace(rows=container.rows._replace(drivers=tuple(drivers)))
+
+
+def _cause(row: DriverRow) -> tuple[object, ...]:
+    return row.file, row.tgid, row.kind
 
 
 def _of(sample: Sample, cgroup_id: int) -> CgroupSample | None:

@@ -62,14 +62,13 @@ def render(document: Document, width: int = WIDTH) -> str:
 def summary(document: Document) -> str:
     """Return one line: when, which kill, who, why."""
     when = _when(document.get("time"))
-    victim = document.get("victim") or {}
-    who = f"{_printed(victim.get('comm'))} ({_text(victim.get('pid'))})" if victim else "-"
+    victim = _of(document, "victim")
+    who = f"{_printed(victim.get('comm'))} ({_printed(victim.get('pid'))})" if victim else "-"
     more = f" +{document['kills'] - 1}" if _number(document.get("kills"), 1) > 1 else ""
     limit = short_size(_of(document, "oom_cgroup").get("limit"))
     kill = pad(_printed(document.get("kill")), 9)
-    return (
-        f"{_text(document.get('id'))}  {when}  {kill}  {limit:>6}  {_where(document)}  {who}{more}"
-    )
+    name = _printed(document.get("id"))
+    return f"{name}  {when}  {kill}  {limit:>6}  {_where(document)}  {who}{more}"
 
 
 def _section(title: str, lines: Iterator[str]) -> str:
@@ -82,7 +81,9 @@ def _heading(document: Document) -> str:
     late = " (seen late)" if document.get("seen_late") else ""
     node = _printed(document.get("node"))
     first = f"{_where(document)}: {kill}{late}"
-    return f"{first}\n{_when(document.get('time'))} on {node}, record {_text(document.get('id'))}\n"
+    return (
+        f"{first}\n{_when(document.get('time'))} on {node}, record {_printed(document.get('id'))}\n"
+    )
 
 
 def _where(document: Document) -> str:
@@ -94,7 +95,7 @@ def _where(document: Document) -> str:
             return "/".join(known)
     place = _of(document, "oom_cgroup")
     path = place.get("path") or _of(document, "victim").get("cgroup")
-    return _printed(path)
+    return _printed(path) if path else "somewhere"
 
 
 def _verdict(document: Document, width: int) -> Iterator[str]:
@@ -122,6 +123,8 @@ def _composition(document: Document) -> Iterator[str]:
     known = [amount for amount in unwritten if isinstance(amount, int)]
     composed["unwritten_bytes"] = sum(known) if known else None
     limit = _of(document, "oom_cgroup").get("limit")
+    if usage is None and composed.get("anon_bytes") is None:
+        return
     yield f"[{_bar(composed, limit or usage)}]"
     yield f"{size(usage)} in use, limit {size(limit)}"
     for mark, key, name in _PARTS:
@@ -146,7 +149,7 @@ def _bar(composed: Document, whole: Any) -> str:
 
 
 def _who(document: Document, width: int) -> Iterator[str]:
-    victims = [each for each in document.get("victims") or [] if isinstance(each, dict)]
+    victims = _rows(document, "victims")
     for victim in victims[:_MORE_VICTIMS]:
         yield from _wrapped(f"killed: {_process(victim)}", width)
     if len(victims) > _MORE_VICTIMS:
@@ -158,14 +161,15 @@ def _who(document: Document, width: int) -> Iterator[str]:
     elif trigger:
         yield "triggered by: its own allocation"
     place = _of(document, "oom_cgroup")
-    yield from _wrapped(f"out of memory: {_printed(place.get('path'))}", width)
+    if place.get("path"):
+        yield from _wrapped(f"out of memory: {_printed(place.get('path'))}", width)
     image = _of(document, "victim").get("image")
     if image:
         yield from _wrapped(f"image: {_printed(image)}", width)
 
 
 def _process(process: Document) -> str:
-    parts = [f"{_printed(process.get('comm'))} (pid {_text(process.get('pid'))})"]
+    parts = [f"{_printed(process.get('comm'))} (pid {_printed(process.get('pid'))})"]
     if process.get("rss_bytes") is not None:
         parts.append(
             f"{size(process['rss_bytes'])} resident (anonymous "
@@ -176,12 +180,12 @@ def _process(process: Document) -> str:
     if process.get("disk_read_bytes") is not None:
         read, written = process["disk_read_bytes"], process.get("disk_write_bytes")
         parts.append(f"read {size(read)} from disk, wrote {size(written)}")
-    parts.append(f"oom_score_adj {_text(process.get('oom_score_adj'))}")
+    parts.append(f"oom_score_adj {_printed(process.get('oom_score_adj'))}")
     return ", ".join(parts)
 
 
 def _timeline(document: Document) -> Iterator[str]:
-    history = [each for each in document.get("history") or [] if isinstance(each, dict)]
+    history = _rows(document, "history")
     if not history:
         return
     yield "   before" + "".join(f"{title:>9}" for title, _ in _COLUMNS)
@@ -193,8 +197,7 @@ def _timeline(document: Document) -> Iterator[str]:
 
 
 def _causes(document: Document, width: int) -> Iterator[str]:
-    rows = [each for each in document.get("drivers") or [] if isinstance(each, dict)]
-    for row in rows[:_ROWS]:
+    for row in _rows(document, "drivers")[:_ROWS]:
         verb = VERBS.get(str(row.get("kind")), str(row.get("kind")))
         who = f" by {_printed(row['comm'])}" if row.get("comm") else ""
         what = _printed(row.get("container_path") or row.get("path"))
@@ -208,8 +211,7 @@ def _grown(row: Document) -> str:
 
 
 def _files(document: Document, width: int) -> Iterator[str]:
-    rows = [each for each in document.get("top_files") or [] if isinstance(each, dict)]
-    for row in rows[:_ROWS]:
+    for row in _rows(document, "top_files")[:_ROWS]:
         if row.get("resident_bytes"):
             what = _printed(row.get("container_path") or row.get("path"))
             name = cut_front(what, width - 24)
@@ -218,7 +220,7 @@ def _files(document: Document, width: int) -> Iterator[str]:
 
 
 def _advice(document: Document, width: int) -> Iterator[str]:
-    for each in document.get("advice") or []:
+    for each in _rows(document, "advice"):
         advice = Advice(
             _printed(each.get("setting")),
             each.get("from"),
@@ -230,7 +232,8 @@ def _advice(document: Document, width: int) -> Iterator[str]:
 
 
 def _gaps(document: Document, width: int) -> Iterator[str]:
-    for gap in document.get("gaps") or []:
+    gaps = document.get("gaps")
+    for gap in gaps if isinstance(gaps, list) else []:
         yield from _wrapped(f"- {gap}", width)
 
 
@@ -252,13 +255,14 @@ def _of(document: Document, key: str) -> Document:
     return found if isinstance(found, dict) else {}
 
 
+def _rows(document: Document, key: str) -> list[Document]:
+    found = document.get(key)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
 def _number(value: Any, otherwise: float) -> float:
     return value if isinstance(value, int | float) else otherwise
 
 
 def _printed(text: Any) -> str:
     return "-" if text is None else printable(str(text))
-
-
-def _text(value: Any) -> str:
-    return _printed(value)
