@@ -122,7 +122,9 @@ MT_INLINE void tell_level(struct mt_oom_level *level, struct mem_cgroup *memcg)
 	level->limit = BPF_CORE_READ(counters, memory.max);
 	level->swap = BPF_CORE_READ(counters, memsw.usage.counter);
 	level->swap_limit = BPF_CORE_READ(counters, memsw.max);
-	level->kernel = BPF_CORE_READ(counters, kmem.usage.counter);
+	level->kernel = MT_UNTOLD; /* without CONFIG_MEMCG_V1 the kernel has no such counter */
+	if (bpf_core_field_exists(counters->kmem))
+		level->kernel = BPF_CORE_READ(counters, kmem.usage.counter);
 }
 
 MT_INLINE void tell_levels(struct oom_scratch *scratch, struct task_struct *victim)

@@ -220,7 +220,7 @@ struct mt_oom_level {
 	__u64 limit;
 	__u64 swap; /* v1: memory and swap together */
 	__u64 swap_limit;
-	__u64 kernel; /* v1 only */
+	__u64 kernel; /* v1 only; or MT_UNTOLD */
 };
 
 /* Baseline: what was resident when an inode was walked. */

@@ -131,7 +131,7 @@ def _levels(data: bytes, count: int, page: int, names: list[bytes]) -> Iterator[
             _limit(limit, page),
             swap * page,
             _limit(swap_limit, page),
-            kernel * page,
+            None if kernel == wire.UNTOLD else kernel * page,
         )
 
 
