@@ -120,13 +120,15 @@ MT_INLINE void user_signal(struct task_struct *victim, bool anonymous)
 
 PROBE(signal_generate)
 {
-	__u64 number = ARG(ctx, 0), info = ARG(ctx, 1), result = ARG(ctx, 4);
+	__u64 number = ARG(ctx, 0), result = ARG(ctx, 4), info = 0;
 	struct task_struct *victim;
 	__u64 tgid, killer;
 
 	if ((__u32)number != SIGKILL && (__u32)number != SIGTERM)
 		return 0;
 	victim = (struct task_struct *)ARG(ctx, 2);
+	/* The verifier takes it for a pointer that is never NULL, and would drop what follows. */
+	bpf_probe_read_kernel(&info, sizeof(info), &ctx[1]);
 	if ((__u32)number == SIGKILL && info == SEND_SIG_PRIV) {
 		tgid = BPF_CORE_READ(victim, tgid);
 		killer = bpf_get_current_pid_tgid();
