@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "collect": {"kernel", "host", "golang"},
     "model": set(),
     "store": set(),
+    "service": set(),
     "views": {"model"},
 }
 SHARED = {"samples", "kills"}

@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "top": "show live which container's memory grows, with what, and because of what",
     "slab": "count kernel objects (dentries, inodes, ...) by container and slab cache",
     "oom": "kills for want of memory and their causes: list them, show one, watch",
+    "agent": "watch for as long as it runs, as a service: health, logs",
     "doctor": "say what this machine offers memtrace, what is missing, and what to do",
 }
 

@@ -166,7 +166,7 @@ def _feed(
     for number, snapshot in enumerate(_snapshots(live, options, wish, keys), start=1):
         if number == 1:
             _must_exist(snapshot, wanted)
-            _collect_seldom()
+            collect_seldom()
         watch_chosen(live, options.watch, wanted, snapshot)
         yield snapshot
         if number == options.count:
@@ -261,7 +261,7 @@ def _wait(live: Live, until: float, wish: Stopping, keys: int | None) -> None:
                 return
 
 
-def _collect_seldom() -> None:
+def collect_seldom() -> None:
     """Have Python look for reference cycles seldom: there are none to speak of.
 
     What is there now stays for the run, and rows live for an interval; looking through them
