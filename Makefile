@@ -34,7 +34,7 @@ run: build ## start memtrace top (needs root); pass options with ARGS="--json 1 
 	@exec $(BIN)/memtrace top $(ARGS)
 else
 run:
-	@$(SAY) "reading the kernel needs root: sudo make run" >&2; exit 3
+	@$(SAY) "reading the kernel needs root: sudo make run, or look at a recording: make build && $(BIN)/memtrace replay examples/node-1.mtr" >&2; exit 3
 endif
 
 # The tests by door. Each one stands alone; `make test` goes through all of them.

@@ -224,7 +224,8 @@ def _refuse_missing(facts: KernelFacts, plan: Plan) -> None:
     missing = missing_privileges(facts)
     if missing:
         raise LiveError(
-            f"attaching to the kernel needs {' and '.join(missing)}; run it with sudo",
+            f"attaching to the kernel needs {' and '.join(missing)}; run it with sudo, "
+            "or look at a recording: memtrace replay examples/node-1.mtr",
             EXIT_MISSING,
         )
     if plan.blockers:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -46,7 +48,21 @@ class TargetNotFoundError(CommandError):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one sentence."""
+    """An argument parser whose complaints are one sentence; options may stand between words."""
+
+    _mixing = False
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse; argparse alone takes `FILE --for 1m` for the end of all words."""
+        if self._mixing or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True
+        try:
+            return super().parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and exiting."""
@@ -66,6 +82,11 @@ def complain(sentence: str, exit_code: int) -> int:
 
 def add_common(parser: argparse.ArgumentParser, sorts: tuple[str, ...]) -> None:
     """Add the flags that mean the same everywhere."""
+    add_source(add_view(parser, sorts))
+
+
+def add_view(parser: argparse.ArgumentParser, sorts: tuple[str, ...]) -> argparse._ActionsContainer:
+    """Add the flags for what is shown of what is known; return the group for further ones."""
     who = parser.add_argument_group("which containers")
     who.add_argument("-n", "--namespace", help="only this Kubernetes namespace")
     who.add_argument("--pod", help="only this pod")
@@ -79,6 +100,11 @@ def add_common(parser: argparse.ArgumentParser, sorts: tuple[str, ...]) -> None:
     how.add_argument(
         "-s", "--sort", choices=sorts, default=sorts[0], help="largest first by (%(default)s)"
     )
+    return how
+
+
+def add_source(how: argparse._ActionsContainer) -> None:
+    """Add the flags for how the kernel is read."""
     how.add_argument(
         "--root", type=Path, default=Path("/"), metavar="DIR", help="where the host's / is mounted"
     )
@@ -127,6 +153,18 @@ def interval(text: str) -> float:
             f"'{text}' is not a number of seconds from {LEAST_INTERVAL} up"
         )
     return seconds
+
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
+
+
+def duration(text: str) -> float:
+    """Parse a length of time such as 90, 90s, 10m or 1h30m into seconds."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(map("".join, parts)) != text:
+        raise argparse.ArgumentTypeError(f"'{text}' is no length of time such as 90s, 10m or 1h30m")
+    return sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
 
 
 def cgroup_of(pid: int, root: Path) -> str:

@@ -26,6 +26,8 @@ COMMANDS: dict[str, str] = {
     "slab": "count kernel objects (dentries, inodes, ...) by container and slab cache",
     "oom": "kills for want of memory and their causes: list them, show one, watch",
     "agent": "watch for as long as it runs, as a service: health, logs",
+    "record": "record it into a file, to be looked at later or elsewhere",
+    "replay": "show a recording as top would; needs no root",
     "doctor": "say what this machine offers memtrace, what is missing, and what to do",
 }
 
@@ -38,6 +40,8 @@ examples:
   sudo memtrace top                  a table every 2 seconds until Ctrl-C
   sudo memtrace top 1 5 -s growth    5 tables, 1 second apart, fastest growing first
   sudo memtrace top --json 10 | jq   one JSON object per line, for programs
+  sudo memtrace record --for 10m f   ten minutes into the file f
+  memtrace replay f                  look at it, anywhere, without root
   memtrace top --help                what the columns mean and all options
 
 exit codes: 0 ok, 1 failure at run time, 2 wrong usage, 3 missing privilege or kernel

@@ -1,6 +1,6 @@
-"""`memtrace top` on a terminal: samples in one thread, draws and reads keys in the other.
+"""A screen on a terminal: one thread finds what to show, the other draws it and reads keys.
 
-Wires the source of snapshots to the screen and ends both in order. Draws nothing itself.
+Wires the source of scenes to the screen and ends both in order. Draws nothing itself.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from memtrace.commands.common import MissingFeatureError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from memtrace.model.shapes import Snapshot
     from memtrace.views.screen.app import TopScreen
     from memtrace.views.screen.look import Look
+    from memtrace.views.screen.view import Scene
 
 _NO_SCREEN = ("", "dumb", "unknown")
 _NO_COLOUR = ("vt", "linux-m", "xterm-mono", "ansi-m")
@@ -33,6 +35,8 @@ _NO_UNICODE = ("vt", "linux", "ansi")
 # Live sampling as top wires it: opened, then snapshots until `count`; told by keys at a descriptor.
 Feed = Callable[["Live", Stopping, int], Iterator["Snapshot"]]
 Opener = Callable[[], AbstractContextManager["Live"]]
+# What there is to see, one scene after another; told what the user wants; says what takes long.
+Scenes = Callable[[Stopping, "Wishes", Callable[[str], None]], Iterator["Scene"]]
 
 
 def possible(environ: Mapping[str, str] = os.environ) -> bool:
@@ -75,6 +79,10 @@ class Wishes:
         """Take a census of kernel memory."""
         self._send(b"s")
 
+    def press(self, key: str) -> None:
+        """Tell of a key that means something to the source of scenes."""
+        self._send(key.encode())
+
     def close(self) -> None:
         """Let go of the pipe."""
         os.close(self.fd)
@@ -86,36 +94,75 @@ class Wishes:
 
 
 def run(options: argparse.Namespace, wanted: Selection, opener: Opener, feed: Feed) -> int:
-    """Show the screen until COUNT, `q`, Ctrl-C or SIGTERM. Raises what ended the sampling."""
-    _load()
+    """Show what happens until COUNT, `q`, Ctrl-C or SIGTERM. Raises what ended the sampling."""
+    load()
     from memtrace.views.screen.app import TopScreen
     from memtrace.views.screen.terminal import Terminal
     from memtrace.views.screen.view import start
 
-    look = look_of(os.environ, locale.getpreferredencoding(False))
-    view = start(look, wanted, options.sort, options.rows, options.interval)
+    view = start(own_look(), wanted, options.sort, options.rows, options.interval)
+    scenes = partial(_live_scenes, opener, feed, options.interval)
+    return show(
+        scenes,
+        lambda begin, w: TopScreen(view, begin, w.look_anew, Terminal, w.look_inside, w.count_slab),
+    )
+
+
+def own_look() -> Look:
+    """Return what this terminal can show."""
+    return look_of(os.environ, locale.getpreferredencoding(False))
+
+
+def show(scenes: Scenes, made: Callable[[Callable[[], None], Wishes], TopScreen]) -> int:
+    """Show scenes on the screen that `made` makes, until there are no more or the user ends it.
+
+    Raises what ended them.
+    """
     with stopping() as wish, _wishes() as wishes, restored_terminal():
-        sampler = _Sampler(opener, feed, wish, wishes, options.interval)
-        app = TopScreen(
-            view,
-            lambda: sampler.start(app),
-            wishes.look_anew,
-            Terminal,
-            wishes.look_inside,
-            wishes.count_slab,
-        )
+        source = _Source(scenes, wish, wishes)
+        app = made(lambda: source.start(app), wishes)
         wish.tell(_Ending(wishes, app))
         try:
             app.run(mouse=False)
         finally:
-            sampler.end()
-    failure = sampler.failure or app.failure
+            source.end()
+    failure = source.failure or app.failure
     if failure is not None:
         raise failure
     return 0
 
 
-def _load() -> None:
+def _live_scenes(
+    opener: Opener,
+    feed: Feed,
+    interval: float,
+    wish: Stopping,
+    wishes: Wishes,
+    be_busy: Callable[[str], None],
+) -> Iterator[Scene]:
+    from memtrace.model.history import History
+    from memtrace.views.screen.view import Scene
+
+    def found(done: int, pages: int) -> None:
+        wish.raise_if_asked()
+        what = f": {done} file systems, {pages} pages" if done else ", adding up"
+        be_busy(f"looking at what is cached{what}")
+
+    def counted(done: float) -> None:
+        wish.raise_if_asked()
+        be_busy(f"counting kernel objects: {done:.0%} of memory")
+
+    history = History()
+    with opener() as live:
+        live.on_progress, live.on_census = found, counted
+        watching = InsideLive(live, lambda: wishes.inside)
+        for snapshot in feed(watching, wish, wishes.fd):
+            yield Scene(snapshot, history.add(snapshot))
+        if not wish.asked:  # COUNT is reached: the last one is there to be read, too
+            watching.wait(interval, wishes.fd)
+
+
+def load() -> None:
     """Load what draws; a killed screen must leave the keyboard sane, so no extended keys."""
     os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
     try:
@@ -147,24 +194,21 @@ class _Ending:
         self._app.finish()
 
 
-class _Sampler:
-    """The other thread: everything that touches the kernel happens there."""
+class _Source:
+    """The other thread: everything that touches the kernel or a file happens there."""
 
-    def __init__(
-        self, opener: Opener, feed: Feed, wish: Stopping, wishes: Wishes, interval: float
-    ) -> None:
-        self._opener, self._feed, self._wish, self._wishes = opener, feed, wish, wishes
-        self._interval = interval
+    def __init__(self, scenes: Scenes, wish: Stopping, wishes: Wishes) -> None:
+        self._scenes, self._wish, self._wishes = scenes, wish, wishes
         self._thread: threading.Thread | None = None
         self.failure: BaseException | None = None
 
     def start(self, app: TopScreen) -> None:
-        """Begin to sample, and feed the app."""
+        """Begin, and feed the app."""
         self._thread = threading.Thread(target=self._run, args=(app,), daemon=True)
         self._thread.start()
 
     def end(self) -> None:
-        """Stop sampling, and wait until everything is detached."""
+        """Stop, and wait until everything is closed."""
         self._wish.asked = True
         self._wishes.stop()
         if self._thread is not None:
@@ -172,39 +216,11 @@ class _Sampler:
 
     def _run(self, app: TopScreen) -> None:
         try:
-            self._sample(app)
+            for scene in self._scenes(self._wish, self._wishes, app.be_busy):
+                app.arrive(scene)
         except KeyboardInterrupt:  # asked to stop in the middle of a baseline
             pass
         except BaseException as error:  # the command's own thread raises it again
             self.failure = error
         finally:
             app.finish()
-
-    def _sample(self, app: TopScreen) -> None:
-        from memtrace.model.history import History
-        from memtrace.views.screen.view import Scene
-
-        history = History()
-        with self._opener() as live:
-            live.on_progress = self._progress(app)
-            live.on_census = self._counting(app)
-            watching = InsideLive(live, lambda: self._wishes.inside)
-            for snapshot in self._feed(watching, self._wish, self._wishes.fd):
-                app.arrive(Scene(snapshot, history.add(snapshot)))
-            if not self._wish.asked:  # COUNT is reached: the last one is there to be read, too
-                watching.wait(self._interval, self._wishes.fd)
-
-    def _counting(self, app: TopScreen) -> Callable[[float], None]:
-        def tell(done: float) -> None:
-            self._wish.raise_if_asked()
-            app.be_busy(f"counting kernel objects: {done:.0%} of memory")
-
-        return tell
-
-    def _progress(self, app: TopScreen) -> Callable[[int, int], None]:
-        def tell(done: int, pages: int) -> None:
-            self._wish.raise_if_asked()
-            found = f": {done} file systems, {pages} pages" if done else ", adding up"
-            app.be_busy(f"looking at what is cached{found}")
-
-        return tell

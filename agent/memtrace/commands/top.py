@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 DEFAULT_INTERVAL = 2.0
 _GARBAGE_OBJECTS = 50_000
-_SORTS = ("usage", "wset", "anon", "file", "clean", "growth", "added", "name")
+SORTS = ("usage", "wset", "anon", "file", "clean", "growth", "added", "name")
 
 HELP: dict[str, Any] = {
     "description": """\
@@ -114,7 +114,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "count", nargs="?", type=positive, metavar="COUNT", help="how many tables (no end)"
     )
-    add_common(parser, _SORTS)
+    add_common(parser, SORTS)
     add_state_dir(parser)
     add_watch(parser)
     parser.add_argument("--plain", action="store_true", help="rows of text, also on a terminal")
@@ -135,20 +135,20 @@ def run(options: argparse.Namespace, opener: Opener | None = None) -> int:
         from memtrace.commands import screen
 
         if screen.possible():
-            opened = partial(_open, options, opener)
-            return screen.run(options, wanted, opened, partial(_feed, options, wanted))
+            start = partial(opened, options, opener)
+            return screen.run(options, wanted, start, partial(_feed, options, wanted))
     return _print(options, wanted, opener)
 
 
 def _print(options: argparse.Namespace, wanted: Selection, opener: Opener | None) -> int:
-    draw = _drawer(wanted, options)
+    draw = drawer(wanted, options)
     with (
         stopping() as wish,
         keyboard(sys.stdout.isatty() and not options.json) as keys,
-        _open(options, opener) as live,
+        opened(options, opener) as live,
     ):
         wish.tell(live)
-        live.on_progress = _progress(wish)
+        live.on_progress = baseline_progress(wish)
         live.on_census = lambda _: wish.raise_if_asked()
         for snapshot in _feed(options, wanted, live, wish, keys):
             print(draw(snapshot))
@@ -165,7 +165,7 @@ def _feed(
     watch_first(live, options.watch, wanted)
     for number, snapshot in enumerate(_snapshots(live, options, wish, keys), start=1):
         if number == 1:
-            _must_exist(snapshot, wanted)
+            must_exist(snapshot, wanted)
             collect_seldom()
         watch_chosen(live, options.watch, wanted, snapshot)
         yield snapshot
@@ -191,7 +191,8 @@ def _wanted(options: argparse.Namespace) -> Selection:
 
 
 @contextmanager
-def _open(options: argparse.Namespace, opener: Opener | None) -> Iterator[Live]:
+def opened(options: argparse.Namespace, opener: Opener | None) -> Iterator[Live]:
+    """Open the kernel, or what `opener` opens, for the length of the block. Raises CommandError."""
     if opener is not None:
         with opener(options.root, options.engine, not options.no_baseline) as live:
             yield live
@@ -209,7 +210,7 @@ def _open(options: argparse.Namespace, opener: Opener | None) -> Iterator[Live]:
         raise failure from error
 
 
-def _progress(wish: Stopping) -> Callable[[int, int], None]:
+def baseline_progress(wish: Stopping) -> Callable[[int, int], None]:
     """Return what to do after each file system of the baseline walk: tell, and stop if asked."""
     shown = sys.stderr.isatty()
 
@@ -226,14 +227,19 @@ def _progress(wish: Stopping) -> Callable[[int, int], None]:
 def _snapshots(
     live: Live, options: argparse.Namespace, wish: Stopping, keys: int | None
 ) -> Iterator[Snapshot]:
-    """Yield the first snapshot at once, then one per interval, without drift."""
     from memtrace.model.modeler import Modeler
 
     modeler = Modeler()
+    for sample in samples(live, options.interval, wish, keys):
+        yield modeler.snapshot(sample)
+
+
+def samples(live: Live, interval: float, wish: Stopping, keys: int | None) -> Iterator[Sample]:
+    """Yield the first sample at once, then one per interval, without drift."""
     started = time.monotonic()
     while not wish.asked:
-        yield modeler.snapshot(live.sample())
-        due = started + next_tick(time.monotonic() - started, options.interval)
+        yield live.sample()
+        due = started + next_tick(time.monotonic() - started, interval)
         _wait(live, due, wish, keys)
 
 
@@ -271,7 +277,8 @@ def collect_seldom() -> None:
     gc.set_threshold(_GARBAGE_OBJECTS)
 
 
-def _must_exist(snapshot: Snapshot, wanted: Selection) -> None:
+def must_exist(snapshot: Snapshot, wanted: Selection) -> None:
+    """Raise TargetNotFoundError when nothing is what was asked for."""
     from memtrace.model.selection import close_names, select
 
     if not wanted or select(snapshot.containers, wanted):
@@ -286,7 +293,7 @@ def _must_exist(snapshot: Snapshot, wanted: Selection) -> None:
     raise TargetNotFoundError(f"nothing matches {asked}; {hint}")
 
 
-def _drawer(wanted: Selection, options: argparse.Namespace) -> Callable[[Snapshot], str]:
+def drawer(wanted: Selection, options: argparse.Namespace) -> Callable[[Snapshot], str]:
     """Return what turns each snapshot into the text to print."""
     from memtrace.model.selection import select
 

@@ -7,11 +7,12 @@ cgroup that is still listed, and forgets the others.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from memtrace.model import deltas
-from memtrace.model.shapes import Container, Snapshot
+from memtrace.model.shapes import Snapshot
+from memtrace.samples import CgroupSample
 
 LENGTH = 120
 
@@ -43,18 +44,22 @@ class History:
 
     def add(self, snapshot: Snapshot) -> Trends:
         """Return the trends by cgroup id, this snapshot included; what is returned stays as is."""
-        self._count += 1
-        rings = {c.source.cgroup_id: self._ring(c) for c in snapshot.containers}
+        self.note(container.source for container in snapshot.containers)
+        return {key: self._trend(key) for key in self._rings}
+
+    def note(self, cgroups: Iterable[CgroupSample], left_out: int = 0) -> None:
+        """Take one moment in of which no trend is wanted, after `left_out` that were not told."""
+        self._count += left_out + 1
+        rings = {cgroup.cgroup_id: self._ring(cgroup) for cgroup in cgroups}
         self._first = {key: first for key, first in self._first.items() if key in rings}
         self._rings = rings
-        return {key: self._trend(key) for key in rings}
 
-    def _ring(self, container: Container) -> deque[int | None]:
-        key, usage = container.source.cgroup_id, container.memory.usage_bytes
+    def _ring(self, cgroup: CgroupSample) -> deque[int | None]:
+        key, usage = cgroup.cgroup_id, cgroup.memory.usage_bytes if cgroup.memory else None
         ring = self._rings.get(key)
         if ring is None:
             ring = deque(maxlen=LENGTH)
-            born = self._count > 1 and deltas.newborn(container.source)
+            born = self._count > 1 and deltas.newborn(cgroup)
             self._first[key] = 0 if born else usage
         ring.append(usage)
         return ring

@@ -37,3 +37,10 @@ def _scaled(amount: int, units: tuple[str, ...]) -> tuple[str, str]:
         value, step = value / 1024, step + 1
     digits = 1 if step and value < 9.95 else 0
     return f"{'-' if amount < 0 else ''}{value:.{digits}f}", units[step]
+
+
+def clock(seconds: float) -> str:
+    """Return a length of time as 0:07, 12:34 or 1:02:03, to the nearest second."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -64,10 +64,15 @@ class Terminal:
     """memtrace at a terminal of its own."""
 
     def __init__(
-        self, tmp_path: Path, *arguments: str, sample: str = "pass", opening: str = "pass"
+        self,
+        tmp_path: Path,
+        *arguments: str,
+        sample: str = "pass",
+        opening: str = "pass",
+        program: str = PROGRAM,
     ) -> None:
         self._trace = tmp_path / "trace"
-        code = textwrap.dedent(PROGRAM).format(
+        code = textwrap.dedent(program).format(
             root=str(ROOT), trace=str(self._trace), sample=sample, opening=opening
         )
         environ = {**os.environ, "TERM": "xterm-256color"}
@@ -256,7 +261,7 @@ def test_without_textual_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> 
     """A package that somebody left out is no traceback."""
     monkeypatch.setitem(sys.modules, "textual", None)
     with pytest.raises(MissingFeatureError, match="use --plain"):
-        screen._load()
+        screen.load()
 
 
 def test_no_screen_without_a_terminal_that_can_move_its_cursor(

@@ -261,7 +261,7 @@ def test_sort_keys_are_those_of_the_model() -> None:
     """They are written twice so that --help need not load the model."""
     from memtrace.model.selection import SORTS
 
-    assert SORTS == top._SORTS
+    assert SORTS == top.SORTS
 
 
 def test_nothing_is_watched_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,8 +150,13 @@ class TopScreen(App[None]):
         self.view.busy = message.text
         self._canvas.redraw()
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether what arrives is not to be shown."""
+        return self.view.paused
+
     def _refresh(self) -> None:
-        if not self.view.paused or self._scene is None:
+        if not self.stands_still or self._scene is None:
             self._scene = self._latest
         self._canvas.redraw()
 

@@ -34,6 +34,24 @@ INSIDE_KEYS = (
     ("?", "help"),
     ("q", "quit"),
 )
+_PLAYING = (("left/right", "seek"), ("[ ]", "by a minute"), ("space", "pause"))
+REPLAY_TABLE_KEYS = (
+    ("Enter", "look inside"),
+    *_PLAYING,
+    ("f", "filter"),
+    ("?", "help"),
+    ("q", "quit"),
+    ("< >", "sort"),
+    ("Tab", "unfold"),
+)
+REPLAY_INSIDE_KEYS = (
+    ("Esc", "back"),
+    ("1-7", "lists"),
+    *_PLAYING,
+    ("?", "help"),
+    ("q", "quit"),
+    ("< >", "sort"),
+)
 
 
 def keys_line(keys: Iterable[tuple[str, str]], width: int) -> Line:

@@ -58,14 +58,15 @@ def _table(view: View, scene: Scene, size: Size) -> list[Line]:
         heading.node_line(view, scene, width),
         *body,
         *_under(view, scene, found, chosen, below, width),
-        _last(view, width),
+        _last(view, scene, width),
     ]
 
 
-def _last(view: View, width: int) -> Line:
+def _last(view: View, scene: Scene, width: int) -> Line:
     if view.typing is not None:
         return footer.typing_line(view.filter, width)
-    return footer.keys_line(footer.TABLE_KEYS, width)
+    live = scene.position is None
+    return footer.keys_line(footer.TABLE_KEYS if live else footer.REPLAY_TABLE_KEYS, width)
 
 
 def _below(height: int) -> tuple[int, int, int]:
@@ -131,6 +132,7 @@ def _inside(view: View, scene: Scene, container: Container, size: Size) -> list[
         body.append(line(cells.left(rest, width), Ink.FAINT))
     elif rest and len(rows) + 1 < room:
         body[len(rows) + 1] = line(cells.left(rest, width), Ink.FAINT)
+    keys = footer.INSIDE_KEYS if scene.position is None else footer.REPLAY_INSIDE_KEYS
     return [
         *above,
         *body,
@@ -138,7 +140,7 @@ def _inside(view: View, scene: Scene, container: Container, size: Size) -> list[
         *footer.state(
             scene, _alone(container), container.memory.file_bytes is not None, width, state
         ),
-        footer.keys_line(footer.INSIDE_KEYS, width),
+        footer.keys_line(keys, width),
     ]
 
 

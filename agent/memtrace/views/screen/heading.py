@@ -8,7 +8,7 @@ from memtrace.model import words
 from memtrace.model.history import NO_TREND, Trend
 from memtrace.model.selection import display_name, whole_node
 from memtrace.model.shapes import Container
-from memtrace.model.units import short_size, signed_size
+from memtrace.model.units import clock, short_size, signed_size
 from memtrace.views.screen import cells, charts
 from memtrace.views.screen.explanation import wrapped
 from memtrace.views.screen.look import SEVERITY, Ink, Line, Look, Span, line
@@ -26,8 +26,7 @@ def top_line(view: View, scene: Scene | None, width: int, beside: str = "") -> L
     parts += ["PAUSED"] if view.paused else []
     parts += [f"{view.busy} ..."] if view.busy else []
     if scene is not None:
-        clock = datetime.fromtimestamp(scene.snapshot.time).strftime("%H:%M:%S")
-        parts += [clock, f"every {view.interval:g} s"]
+        parts += _when(view, scene)
     if cells.width(beside) >= width // 2:
         beside = ""
     room = width - cells.width(beside) - 1 if beside else width
@@ -36,6 +35,19 @@ def top_line(view: View, scene: Scene | None, width: int, beside: str = "") -> L
     asked = cells.left(_asked(view), left) if left > _LEAST_ASKED else ""
     drawn = cells.left(f"{text}  {asked}" if asked else text, room)
     return line(f"{drawn} {beside}" if beside else drawn, Ink.BOLD)
+
+
+def _when(view: View, scene: Scene) -> list[str]:
+    """Say when it was, and how far into a recording or how often it is read."""
+    moment, at = datetime.fromtimestamp(scene.snapshot.time), scene.position
+    if at is None:
+        return [moment.strftime("%H:%M:%S"), f"every {view.interval:g} s"]
+    where = f"{clock(at.seconds)} of {clock(at.of_seconds)}"
+    return [
+        "REPLAY" if not at.is_last else "REPLAY (end)",
+        where,
+        moment.strftime("%Y-%m-%d %H:%M:%S"),
+    ]
 
 
 def _asked(view: View) -> str:

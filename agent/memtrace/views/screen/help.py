@@ -24,6 +24,14 @@ KEYS = (
     ("? h", "this page"),
     ("q, Ctrl-C", "end"),
 )
+REPLAY_KEYS = (
+    *KEYS[:3],
+    ("left right", "one sample back and on"),
+    ("[ ], Shift-left Shift-right", "a minute back and on"),
+    ("space", "pause; again: go on"),
+    ("Tab, Shift-Tab", "unfold and fold a pod or slice; inside: the list after or before"),
+    *(key for key in KEYS[4:] if key[0] not in ("space", "b")),
+)
 _NAME = 18
 
 
@@ -32,7 +40,7 @@ def help_lines(scene: Scene | None, width: int) -> Iterator[str]:
     yield "Which container's memory grows, with what, and because of what."
     yield ""
     yield "KEYS"
-    for key, what in KEYS:
+    for key, what in KEYS if scene is None or scene.position is None else REPLAY_KEYS:
         yield from _pair(key, what, width)
     yield ""
     yield "COLUMNS (more of them the wider the screen)"

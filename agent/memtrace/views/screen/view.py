@@ -21,11 +21,20 @@ from memtrace.views.screen.table import COLUMNS, SORTS, Item, item
 EVERYTHING = Selection()
 
 
+class Position(NamedTuple):
+    """Where in a recording of `of_seconds` a moment is."""
+
+    seconds: float
+    of_seconds: float
+    is_last: bool
+
+
 class Scene(NamedTuple):
-    """One moment: what is drawn does not change until the next one."""
+    """One moment: what is drawn does not change until the next one. `position`: in a replay."""
 
     snapshot: Snapshot
     trends: Trends
+    position: Position | None = None
 
 
 class Typing(NamedTuple):
