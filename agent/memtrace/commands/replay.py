@@ -11,7 +11,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,9 +161,8 @@ def _beginning(options: argparse.Namespace, recording: Recording) -> int:
     first, last = moments[0].position, moments[-1].position
     if ":" in options.at:
         clock = _time_of_day(options.at)
-        days = (datetime.fromtimestamp(moment.time) for moment in moments)
-        later = (n for n, day in enumerate(days) if day.strftime("%H:%M:%S") >= clock)
-        return next(later, len(moments) - 1)
+        clocks = (time.strftime("%H:%M:%S", time.localtime(moment.time)) for moment in moments)
+        return next((n for n, each in enumerate(clocks) if each >= clock), len(moments) - 1)
     try:
         back = options.at.startswith("-")
         seconds = duration(options.at.lstrip("+-"))
@@ -178,7 +176,7 @@ def _beginning(options: argparse.Namespace, recording: Recording) -> int:
 def _time_of_day(text: str) -> str:
     for form in ("%H:%M:%S", "%H:%M"):
         try:
-            return datetime.strptime(text, form).strftime("%H:%M:%S")
+            return time.strftime("%H:%M:%S", time.strptime(text, form))
         except ValueError:
             continue
     raise UsageError(f"--at: '{text}' is no time of day such as 14:05 or 14:05:10.")

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 
 from memtrace.samples import Sample
-from memtrace.store.layout import Record, Rows, Scalar, Shape, Table, head, keyed
+from memtrace.store.layout import Record, Rows, Shape, Table, head, keyed
 
 _SAME = object()
 _dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -30,12 +30,12 @@ def lines(now: Sample, before: Sample | None) -> Iterator[str]:
         [c.cgroup_id for c in now.cgroups],
         [] if before is None else [c.cgroup_id for c in before.cgroups],
     )
-    top = _change(head())(now, before)
+    of_head, of_cgroup = _changes()
+    top = of_head(now, before)
     yield _dump([None if order is _SAME else order, None if top is _SAME else top])
-    change = _change(keyed())
     for cgroup in now.cgroups:
         earlier = known.get(cgroup.cgroup_id)
-        if earlier is not cgroup and (changed := change(cgroup, earlier)) is not _SAME:
+        if earlier is not cgroup and (changed := of_cgroup(cgroup, earlier)) is not _SAME:
             yield _dump([cgroup.cgroup_id, changed])
 
 
@@ -48,6 +48,11 @@ Change = Callable[[Any, Any], Any]
 
 
 @cache
+def _changes() -> tuple[Change, Change]:
+    """Return what compares heads, and cgroups."""
+    return _change_of_record(head()), _change_of_record(keyed())
+
+
 def _whole(shape: Shape) -> Pack | None:
     """Return what makes JSON of a value; None where json itself knows how."""
     if isinstance(shape, Rows | Table):
@@ -83,33 +88,44 @@ def _packed_record(record: Record) -> Pack | None:
     return packed
 
 
-@cache
-def _change(shape: Shape) -> Change:
-    """Return what compares a value with the one before."""
+def _change(shape: Shape) -> Change | None:
+    """Return what compares a value with the one before; None where `!=` does and json writes it."""
     if isinstance(shape, Record):
         return _change_of_record(shape)
+    pack = _whole(shape.item if isinstance(shape, Rows) else shape)
     if isinstance(shape, Rows):
-        return _change_of_rows(_whole(shape.item))
-    pack = _whole(shape)
-    if pack is None or isinstance(shape, Scalar):
-        return lambda now, before: _SAME if now == before else now
+        return _change_of_rows(pack)
+    return None if pack is None else _change_of_value(pack)
+
+
+def _change_of_value(pack: Pack) -> Change:
     return lambda now, before: _SAME if now == before else pack(now)
 
 
 def _change_of_record(record: Record) -> Change:
-    pack, values = _whole(record) or (lambda each: each), record.values
+    pack, values = _whole(record) or _as_it_is, record.values
     steps = [_change(field.shape) for field in record.fields]
+    numbers = range(len(steps))
 
     def change(now: Any, before: Any) -> Any:
         if now is None or before is None:
             return _SAME if now is before else [0, pack(now)]
         changes: list[Any] = []
-        for number, (new, old) in enumerate(zip(values(now), values(before), strict=True)):
-            if new is not old and (step := steps[number](new, old)) is not _SAME:
-                changes += (number, step)
+        for number, step, new, old in zip(numbers, steps, values(now), values(before), strict=True):
+            if new is old:
+                continue
+            if step is None:
+                if new != old:
+                    changes += (number, new)
+            elif (changed := step(new, old)) is not _SAME:
+                changes += (number, changed)
         return [1, changes] if changes else _SAME
 
     return change
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _change_of_rows(pack: Pack | None) -> Change:
@@ -125,17 +141,20 @@ def _change_of_rows(pack: Pack | None) -> Change:
 
 
 def _rows(now: Sequence[Any], before: Sequence[Any]) -> list[list[Any]]:
-    """Return `now` as runs of `before` and what is new; rows mostly stay where they were."""
+    """Return `now` as runs of `before` and what is new; rows mostly stay where they were.
+
+    A row that moved is found again when it is the same object: as samples are made, it is.
+    """
     runs: list[int] = []
     new: list[Any] = []
-    places: dict[Any, int] | None = None
+    places: dict[int, int] | None = None
     expected, start, count, fresh = 0, 0, 0, 0
     for row in now:
         at = expected
         if at >= len(before) or (before[at] is not row and before[at] != row):
             if places is None:
-                places = {each: place for place, each in enumerate(before)}
-            at = places.get(row, -1)
+                places = dict(zip(map(id, before), range(len(before)), strict=True))
+            at = places.get(id(row), -1)
         if at < 0:
             fresh += 1
             new.append(row)

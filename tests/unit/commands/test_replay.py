@@ -241,3 +241,20 @@ def test_the_screen_says_in_a_sentence_what_is_damaged(path: Path, tmp_path: Pat
     assert code == 1
     assert errors.startswith("memtrace: the recording is damaged: ")
     assert errors.count("\n") == 1
+
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "node-1.mtr"
+
+
+def test_the_example_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Small, whole, under the names that its README tells; in it a cache stands at its limit."""
+    assert EXAMPLE.stat().st_size < 300 << 10
+    assert main.main(["replay", str(EXAMPLE), "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) > 60
+    assert {line["node"] for line in lines} == {"node-1"}
+    named = {row["name"]: row["verdict"]["id"] for row in lines[60]["containers"]}
+    assert named["mirror"] == "cache_at_limit"
+    assert {"mirror", "postgres", "batch", "import-job"} <= {
+        row["name"] for line in lines for row in line["containers"]
+    }
