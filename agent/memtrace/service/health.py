@@ -28,13 +28,13 @@ class Health:
         self._patience = max(LEAST_PATIENCE, PATIENCE * interval)
         self._started = clock()
         self._sampled: float | None = None
-        self._samples = 0
+        self.samples = 0
         self.problem = ""  # why the last sample failed
 
     def sampled(self) -> None:
         """A sample was taken."""
         self._sampled, self.problem = self._clock(), ""
-        self._samples += 1
+        self.samples += 1
 
     def state(self) -> dict[str, Any]:
         """The answer to /healthz: `status` is "ok", or a sentence."""
@@ -47,7 +47,7 @@ class Health:
         return {
             "status": status,
             "sample_age_seconds": None if age is None else round(age, 3),
-            "samples": self._samples,
+            "samples": self.samples,
             "uptime_seconds": round(now - self._started, 3),
         }
 

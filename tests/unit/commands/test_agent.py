@@ -21,6 +21,7 @@ from memtrace.commands.common import CommandError, UsageError
 from memtrace.samples import Feature, Lost, Sample
 from memtrace.service.listener import Listener
 from memtrace.service.settings import Settings
+from memtrace.store.reader import Recording
 from tests.unit.model.builders import cgroup, sample
 
 
@@ -35,9 +36,9 @@ class FakeLive:
         self.on_progress: object = None
 
     @contextmanager
-    def open(self, _settings: Settings) -> Iterator[FakeLive]:
+    def open(self, _settings: Settings) -> Iterator[agent.Opened]:
         try:
-            yield self
+            yield agent.Opened(self, Feature(False, "no tracepoint mark_victim"))  # type: ignore[arg-type]
         finally:
             self.closed = True
 
@@ -72,9 +73,10 @@ def protected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protection, "protect", lambda: {"locked_memory": Feature(False, "no")})
 
 
-def run(live: FakeLive, **flags: object) -> int:
+def run(live: FakeLive, state: Path, **flags: object) -> int:
     """Run the command around a source; nothing listens unless asked."""
     given = {"command": "agent", "verbose": False, "interval": 0.1, "listen": "none", **flags}
+    given["state_dir"], given["oom_dir"] = state / "state", state / "oom"
     return agent.run(Namespace(**given), live.open)
 
 
@@ -83,21 +85,30 @@ def events(capfd: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     return [json.loads(line) for line in capfd.readouterr().err.splitlines()]
 
 
-def test_it_runs_until_sigterm_and_closes(capfd: pytest.CaptureFixture[str]) -> None:
+def test_it_runs_until_sigterm_and_closes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Exit 0; the log has the start, the first sample and the end."""
     live = FakeLive(sample(cgroup(1, path="/")), sample(cgroup(1, path="/")))
-    assert run(live) == 0
+    assert run(live, tmp_path) == 0
     assert live.closed
     said = events(capfd)
-    assert [each["event"] for each in said] == ["started", "feature_off", "first_sample", "stopped"]
+    assert [each["event"] for each in said] == [
+        "started",
+        "feature_off",
+        "feature_off",
+        "first_sample",
+        "stopped",
+    ]
+    assert [each.get("feature") for each in said[1:3]] == ["oom_capture", "locked_memory"]
     assert said[-1]["samples"] == 2
 
 
-def test_it_answers_while_it_runs(unused_tcp_port_number: int) -> None:
+def test_it_answers_while_it_runs(tmp_path: Path, unused_tcp_port_number: int) -> None:
     """Its health says how many samples there were."""
     live = FakeLive(sample(cgroup(1, path="/")))
     live.port = unused_tcp_port_number
-    assert run(live, listen=f"127.0.0.1:{live.port}") == 0
+    assert run(live, tmp_path, listen=f"127.0.0.1:{live.port}") == 0
     assert (live.answer["status"], live.answer["samples"]) == ("ok", 1)
 
 
@@ -109,6 +120,7 @@ def unused_tcp_port_number() -> int:
 
 
 def test_features_and_losses_are_logged_when_they_change(
+    tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Off with its reason, on again; a loss that grows is told once a minute at most."""
@@ -119,10 +131,10 @@ def test_features_and_losses_are_logged_when_they_change(
         replace(sample(whole), features=off, lost=Lost(ring=1)),
         replace(sample(whole), features={"shmem": Feature(True)}, lost=Lost(ring=2)),
     )
-    assert run(live) == 0
+    assert run(live, tmp_path) == 0
     said = [
         {key: each[key] for key in ("event", "feature", "reason", "ring") if key in each}
-        for each in events(capfd)[2:-1]
+        for each in events(capfd)[3:-1]
     ]
     assert said == [
         {"event": "feature_off", "feature": "shmem", "reason": "no tracepoint"},
@@ -132,10 +144,12 @@ def test_features_and_losses_are_logged_when_they_change(
     ]
 
 
-def test_a_sample_that_fails_is_tried_again(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_sample_that_fails_is_tried_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """The agent lives, and says why once."""
     live = FakeLive(None, None, sample(cgroup(1, path="/")))
-    assert run(live) == 0
+    assert run(live, tmp_path) == 0
     failed = [each for each in events(capfd) if each["event"] == "sample_failed"]
     assert [each["reason"] for each in failed] == ["the kernel refused a read"]
 
@@ -144,13 +158,37 @@ def test_a_wrong_setting_is_a_usage_error(tmp_path: Path) -> None:
     """Named, with the file it is in; exit code 2."""
     (tmp_path / "memtrace.toml").write_text("intervall = 1")
     with pytest.raises(UsageError, match="there is no setting 'intervall'"):
-        run(FakeLive(), config=tmp_path / "memtrace.toml")
+        run(FakeLive(), tmp_path, config=tmp_path / "memtrace.toml")
 
 
-def test_a_taken_port_is_one_sentence() -> None:
+def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
     """With what to do."""
     with (
         Listener("127.0.0.1", 0, {}) as other,
         pytest.raises(CommandError, match="give another --listen"),
     ):
-        run(FakeLive(), listen=f"127.0.0.1:{other.port}")
+        run(FakeLive(), tmp_path, listen=f"127.0.0.1:{other.port}")
+
+
+def test_what_was_sampled_can_be_replayed(tmp_path: Path) -> None:
+    """The history goes on over restarts; a file that is none is put aside."""
+    whole = sample(cgroup(1, path="/"))
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "history.mtr").write_text("not a recording")
+    assert run(FakeLive(whole, whole), tmp_path) == 0
+    assert run(FakeLive(whole), tmp_path) == 0
+    with Recording(tmp_path / "state" / "history.mtr") as past:
+        assert [past.sample(index).cgroups for index in range(3)] == [whole.cgroups] * 3
+    assert (tmp_path / "state" / "history.unreadable").read_text() == "not a recording"
+
+
+def test_a_state_directory_that_cannot_be_is_a_feature_off(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Said once; the agent lives."""
+    (tmp_path / "state").write_text("in the way")
+    whole = sample(cgroup(1, path="/"))
+    assert run(FakeLive(whole, whole, whole), tmp_path) == 0
+    off = [each for each in events(capfd) if each.get("feature") == "history"]
+    assert [each["event"] for each in off] == ["feature_off"]
+    assert "File exists" in str(off[0]["reason"]) or "Not a directory" in str(off[0]["reason"])

@@ -1,0 +1,198 @@
+"""What the agent does all day: samples, keeps them, records kills, and logs what changes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from memtrace.collect.live import LiveError
+from memtrace.collect.oom_gap import KillCounters
+from memtrace.commands.agent_history import History, bounds
+from memtrace.commands.oom_recorder import OomRecorder
+from memtrace.commands.top import collect_seldom, next_tick
+from memtrace.host.hierarchy import find_hierarchy
+from memtrace.host.procfs import boot_id
+from memtrace.kernel.errors import BpfError
+from memtrace.samples import Feature
+from memtrace.service.protection import Budget
+
+if TYPE_CHECKING:
+    from memtrace.collect.live import Live
+    from memtrace.collect.oom_capture import OomCapture
+    from memtrace.commands.stopping import Stopping
+    from memtrace.samples import Lost, Sample
+    from memtrace.service.health import Health
+    from memtrace.service.settings import Settings
+
+PROBLEM_SECONDS = 60.0
+"""How often something that goes on is logged again."""
+BEFORE_SECONDS = 60.0
+"""What a post-mortem can tell of the time before, kept in memory: no disk is read at a kill."""
+_LOST = ("ring", "map_full", "recursion", "names", "netlink")
+
+
+class Loop:
+    """One run of the agent. `close` writes what can be written still."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        live: Live,
+        capture: OomCapture | Feature,
+        health: Health,
+        log: Any,
+    ) -> None:
+        self._interval = settings.interval
+        self._live = live
+        self._health = health
+        self._watch = _Watch(log)
+        self._budget = Budget(settings.budget_megabytes)
+        self._history = History(
+            settings.state_dir,
+            boot_id(settings.root) or "",
+            bounds(settings.history_hours, settings.history_megabytes),
+        )
+        self._before: deque[Sample] = deque(
+            self._history.recent(BEFORE_SECONDS), math.ceil(BEFORE_SECONDS / self._interval)
+        )
+        self._capture = None if isinstance(capture, Feature) else capture
+        self._recorder = self._open_recorder(settings)
+        if isinstance(capture, Feature):
+            self.tell_features({"oom_capture": capture})
+
+    def run(self, wish: Stopping) -> None:
+        """Go on until asked to stop; a sample at once and then one per interval."""
+        started = time.monotonic()
+        while not wish.asked:
+            self._sample()
+            due = started + next_tick(time.monotonic() - started, self._interval)
+            while (left := due - time.monotonic()) > 0 and not wish.asked:
+                self._wait(left)
+
+    def close(self) -> None:
+        """Finish the records and the history."""
+        if self._recorder is not None:
+            self._recorder.close()
+        self._history.close()
+
+    def tell_features(self, features: dict[str, Feature]) -> None:
+        """Log those that went off or came back."""
+        self._watch.tell_features(features)
+
+    def _open_recorder(self, settings: Settings) -> OomRecorder | None:
+        if self._capture is None:
+            return None
+        hierarchy = find_hierarchy(settings.root)
+        counters = KillCounters(settings.state_dir, hierarchy, settings.root)
+        return OomRecorder(self._capture, counters, self._live, settings.oom_dir)
+
+    def _sample(self) -> None:
+        """Take one and keep it; what fails is tried again at the next."""
+        try:
+            sample = self._live.sample()
+        except LiveError as error:
+            self._health.problem = error.sentence
+            self._watch.failed("sample_failed", error.sentence)
+            return
+        first = self._health.samples == 0
+        self._health.sampled()
+        self._before.append(sample)
+        self._history.append(sample)
+        self._watch.look(sample)
+        self._watch.over_budget(self._budget.check())
+        self.tell_features({"history": self._history.feature})
+        if first:
+            self._catch_up()
+            collect_seldom()
+
+    def _catch_up(self) -> None:
+        """Kills between the last run and this one, known from counters."""
+        if self._recorder is not None:
+            self._watch.killed(self._recorder.catch_up(self._before))
+
+    def _wait(self, left: float) -> None:
+        if self._recorder is None or self._capture is None:
+            self._live.wait(left)
+            return
+        try:
+            self._live.wait(self._recorder.due(left), self._capture.fileno())
+            self._watch.killed(self._recorder.tick(self._before))
+        except (BpfError, LiveError) as error:
+            self._watch.failed("capture_failed", str(error))
+            time.sleep(min(left, 1.0))
+        self.tell_features({"oom_records": _writable(self._recorder.problem)})
+
+
+def _writable(problem: str) -> Feature:
+    return Feature(not problem, problem)
+
+
+class _Watch:
+    """Turns what changes from sample to sample into log events, each said once or seldom."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._features: dict[str, Feature] = {}
+        self._lost: Lost | None = None
+        self._told: dict[str, float] = {}  # event -> when (monotonic)
+
+    def look(self, sample: Sample) -> None:
+        """Features that went off or came back, and what was lost since the last time."""
+        self.tell_features(sample.features)
+        if self._lost is None:
+            self._log.info("first_sample", node=sample.node, cgroups=len(sample.cgroups))
+            self._lost = sample.lost
+        elif sample.lost != self._lost and self._due("lost"):
+            self._log.warning("lost", **{name: getattr(sample.lost, name) for name in _LOST})
+            self._lost = sample.lost
+
+    def failed(self, event: str, sentence: str) -> None:
+        """Something could not be read."""
+        if self._due(event):
+            self._log.error(event, reason=sentence)
+
+    def over_budget(self, resident: int | None) -> None:
+        """The agent itself is larger than it may be."""
+        if resident is not None:
+            self._log.warning("over_budget", resident_bytes=resident)
+
+    def killed(self, records: Iterable[dict[str, Any]]) -> None:
+        """One event for each record."""
+        for record in records:
+            victim, where = record["victim"] or {}, record["oom_cgroup"] or {}
+            self._log.warning(
+                "oom_kill",
+                id=record["id"],
+                kill=record["kill"],
+                seen_late=record["seen_late"],
+                victims=len(record["victims"]),
+                pid=victim.get("pid"),
+                comm=victim.get("comm"),
+                namespace=victim.get("namespace"),
+                pod=victim.get("pod"),
+                container=victim.get("container"),
+                cgroup=where.get("path"),
+                limit_bytes=where.get("limit"),
+            )
+
+    def tell_features(self, features: dict[str, Feature]) -> None:
+        """Log those that went off or came back; what is only on request says nothing."""
+        for name, feature in features.items():
+            before = self._features.get(name)
+            if feature.on_demand:
+                continue
+            if not feature.enabled and (before is None or before.enabled):
+                self._log.warning("feature_off", feature=name, reason=feature.reason)
+            elif feature.enabled and before is not None and not before.enabled:
+                self._log.info("feature_on", feature=name)
+        self._features.update(features)
+
+    def _due(self, event: str) -> bool:
+        now = time.monotonic()
+        due = now - self._told.get(event, -PROBLEM_SECONDS) >= PROBLEM_SECONDS
+        if due:
+            self._told[event] = now
+        return due

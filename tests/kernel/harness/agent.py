@@ -1,0 +1,46 @@
+"""A running `memtrace agent` beside a test, with directories of its own; ended on exit."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.kernel.harness.memtrace import PROGRAM
+from tests.kernel.harness.oom import OomWatch
+
+
+class Agent(OomWatch):
+    """Its records, its log, its health. Started again in the same directory it goes on."""
+
+    def __init__(self, directory: Path) -> None:
+        """Keep everything below `directory`."""
+        super().__init__(directory)
+        self.history = self._state / "history.mtr"
+
+    def __enter__(self) -> Agent:
+        command = [PROGRAM, "agent", "--listen", "127.0.0.1:0", "--log-format", "json"]
+        command += ["--oom-dir", str(self.records_dir), "--state-dir", str(self._state)]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
+        self.until(lambda: bool(self.events("first_sample")), 60)
+        return self
+
+    def stop(self, with_signal: int = signal.SIGTERM) -> int:
+        """End it and return its exit code."""
+        return super().stop(with_signal)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What it logged under this name so far."""
+        lines = [line for line in self.errors.splitlines() if line.endswith("}")]
+        return [event for event in map(json.loads, lines) if event["event"] == name]
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """What it answers over HTTP. Raises URLError."""
+        port = self.events("started")[0]["port"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+            answer: dict[str, Any] = json.load(response)
+        return answer
