@@ -94,8 +94,8 @@ def volumes() -> Iterator[Path]:
 @contextmanager
 def recorder(path: Path, seconds: int, place: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Record for so long."""
-    state = ["--state-dir", str(place / "state")]
-    with subprocess.Popen([PROGRAM, "record", path, "2", "--for", str(seconds), *state]) as process:
+    more = ["--watch", "slab", "--state-dir", place / "state"]
+    with subprocess.Popen([PROGRAM, "record", path, "2", "--for", str(seconds), *more]) as process:
         yield process
         process.terminate()
 

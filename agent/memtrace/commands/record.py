@@ -30,6 +30,7 @@ from memtrace.commands.top import (
     opened,
     samples,
 )
+from memtrace.commands.watch import add_watch
 
 if TYPE_CHECKING:
     from memtrace.store.writer import Writer
@@ -67,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_source(parser)
     add_state_dir(parser)
+    add_watch(parser)
     parser.add_argument(
         "--no-baseline", action="store_true", help="do not look at what is cached already"
     )
@@ -87,6 +89,9 @@ def run(options: argparse.Namespace, opener: Opener | None = None) -> int:
         with stopping() as wish, opened(options, opener) as live:
             wish.tell(live)
             live.on_progress = baseline_progress(wish)
+            live.on_census = lambda _: wish.raise_if_asked()
+            if options.watch:
+                live.watch(options.watch, None)
             with _writer(options) as writer, _told(writer, options.file):
                 for sample in samples(live, options.interval, wish, None):
                     writer.append(sample)

@@ -14,10 +14,10 @@ from memtrace.store import database
 from memtrace.store.decoding import LATEST_TIME
 from memtrace.store.errors import StoreError
 from memtrace.store.layout import Names
-from memtrace.store.segments import LENGTH, SegmentReader
+from memtrace.store.segments import LONGEST, SegmentReader
 
 MOST_MOMENTS = 1 << 20
-KEPT = 2 * LENGTH
+KEPT = 256
 """Samples kept in memory after they were read: going back one does not read a segment again."""
 
 
@@ -135,6 +135,6 @@ def _sound(moment: Moment, after: Moment | None) -> bool:
         return False
     if not all(type(each) in (int, float) and math.isfinite(each) for each in (time, position)):
         return False
-    if not (0 <= number - segment < LENGTH and 0 <= time <= LATEST_TIME):
+    if not (0 <= number - segment < LONGEST and 0 <= time <= LATEST_TIME):
         return False
     return after is None or (number == after.number - 1 and position <= after.position)

@@ -14,8 +14,11 @@ from memtrace.store.encoding import lines
 from memtrace.store.errors import StoreError
 from memtrace.store.layout import Names
 
-LENGTH = 120
+LENGTH = 60
 """Samples in a segment: what has to be read at most to get at one of them."""
+
+LONGEST = 1000
+"""Samples in a segment at most, whoever wrote it."""
 
 LARGEST_PIECE = 64 << 20
 LARGEST_SAMPLE = 256 << 20

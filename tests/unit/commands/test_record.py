@@ -30,6 +30,8 @@ class FakeLive:
         self.taken: list[Sample] = []
         self.opened = False
         self.on_progress: object = None
+        self.on_census: object = None
+        self.watched: list[tuple[frozenset[str], frozenset[int] | None]] = []
 
     @contextmanager
     def open(self, root: Path, engine: str, baseline: bool) -> Iterator[FakeLive]:
@@ -46,6 +48,9 @@ class FakeLive:
 
     def wait(self, seconds: float, also: int | None = None) -> bool:
         return False
+
+    def watch(self, names: frozenset[str], cgroup_ids: frozenset[int] | None) -> None:
+        self.watched.append((names, cgroup_ids))
 
     def request_baseline(self) -> None:
         raise AssertionError("nobody asked for it")
@@ -84,6 +89,14 @@ def test_it_ends_after_the_time_given(
     assert out.startswith(f"{path}: 11 samples of 0:10, ")
     assert out.endswith(f"; look at it with: memtrace replay {path}\n")
     assert err == ""
+
+
+def test_what_is_watched_is_watched_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From before the first sample; nothing unless asked for."""
+    for arguments, watched in ((("--watch", "slab"), [(frozenset({"slab"}), None)]), ((), [])):
+        live = FakeLive(stop_after=2)
+        assert run(monkeypatch, live, str(tmp_path / str(len(arguments))), *arguments) == 0
+        assert live.watched == watched
 
 
 def test_ctrl_c_ends_it_cleanly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

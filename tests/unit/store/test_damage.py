@@ -99,7 +99,7 @@ def test_a_bomb_does_not_go_off(monkeypatch: pytest.MonkeyPatch) -> None:
         "UPDATE moments SET position = 'soon'",
         "UPDATE moments SET time = 1e300",
         "UPDATE moments SET segment = 'x'",
-        "UPDATE moments SET segment = 1 WHERE number = 125",
+        "UPDATE moments SET segment = 1 WHERE number = 61",
         "UPDATE moments SET run = 9",
         "UPDATE runs SET fields = '[1'",
         "UPDATE runs SET fields = '{}'",

@@ -8,8 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from memtrace.model.history import History
+from memtrace.model.modeler import Modeler
+from memtrace.views.screen import cells
+from memtrace.views.screen.frame import draw
+from memtrace.views.screen.panes import PANES
 from memtrace.views.screen.replay import BACK, FAR_BACK, FAR_ON, ON, PAUSE, ReplayScreen
 from memtrace.views.screen.view import Position, Scene
+from tests.unit.store.generated import sequence
 from tests.unit.views.screen.scenes import scenes, view
 from tests.unit.views.screen.test_snapshots import PAGES, compare
 
@@ -92,3 +98,18 @@ def test_help_of_a_replay_tells_its_keys() -> None:
     text = "\n".join(shown("question_mark", size=(100, 80))[0])
     assert "one sample back and on" in text
     assert "look anew" not in text
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_a_recording_holds_can_be_drawn(seed: int) -> None:
+    """Any content that the types allow, in every list: a forged one ends nobody's screen."""
+    modeler, history = Modeler(), History()
+    for sample in sequence(seed):
+        snapshot = modeler.snapshot(sample)
+        scene = Scene(snapshot, history.add(snapshot), Position(1.0, 2.0, False))
+        insides = [(c, tab) for c in snapshot.containers for tab in range(len(PANES))]
+        for container, tab in ((None, 0), *insides):
+            state = view()
+            state.inside, state.tab = container, tab
+            lines = draw(state, scene, (80, 24))
+            assert [cells.width(line.text) for line in lines] == [80] * 24
