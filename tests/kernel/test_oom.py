@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -18,15 +19,18 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.kernel.harness.cgroup import Cgroup
+from tests.kernel.harness.cgroup import Cgroup, ExistingCgroup
+from tests.kernel.harness.containerd import NAMESPACE, Containerd
 from tests.kernel.harness.memtrace import PROGRAM
 from tests.kernel.harness.oom import LIMIT, TOO_MUCH, OomWatch, Record, counted, ended, start
 from tests.kernel.harness.workloads import Workloads
+from tests.outcomes import unavailable
 
 KILLS = int(os.environ.get("MEMTRACE_OOM_KILLS", "100"))
 CONCURRENT = 20
 BURST = 10
 TRIES = 3
+NAME = "oom-eater"
 SCHEMA = Path(__file__).parents[2] / "docs" / "oom.schema.json"
 STOCK = 64 * (os.cpu_count() or 1) * 4096
 
@@ -195,17 +199,17 @@ def test_other_ends_are_no_kills_for_memory(watch: OomWatch, older: Cgroup, hog:
         assert [each["id"] for each in watch.of(cgroup, 1)] == [record["id"]]
 
 
-def test_every_record_is_of_the_schema(watch: OomWatch) -> None:
-    """And named as ids sort: in the order of the kills' times of being told."""
+def test_every_record_is_of_the_schema(watch: OomWatch, older: Cgroup, hog: Path) -> None:
+    """Those of all the tests before, too."""
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
-    made = watch.records()
-    assert made
-    for record in made:
+    one_kill(watch, older, hog)
+    for record in watch.records():
         validator.validate(record)
 
 
-def test_list_and_show_read_the_records(watch: OomWatch, older: Cgroup) -> None:
+def test_list_and_show_read_the_records(watch: OomWatch, older: Cgroup, hog: Path) -> None:
     """One line each, and a report; with a filter only what was asked for."""
+    one_kill(watch, older, hog)
     where = ["--oom-dir", str(watch.records_dir)]
     mine = watch.of(older, 1)
     listed = memtrace("list", *where, "-c", older.path, "--json").splitlines()
@@ -241,3 +245,26 @@ def test_kills_in_a_gap_are_told_late(tmp_path: Path, hog: Path) -> None:
         assert (late["victims"], late["oom_cgroup"]["path"]) == ([], cgroup.path)
         with OomWatch(tmp_path) as watch:
             assert len(watch.of(cgroup, 2)) == 2
+
+
+def test_a_container_that_is_gone_still_has_its_name(watch: OomWatch, disk: Path) -> None:
+    """Killed and deleted with its cgroup and bundle before anybody could ask."""
+    for program in ("containerd", "ctr", "runc", "busybox"):
+        if not shutil.which(program):
+            unavailable(f"{program} is not installed")
+    data = disk / "oom"
+    data.mkdir()
+    eats = "while [ ! -e /data/go ]; do sleep 0.1; done; exec dd if=/dev/zero of=/data/x bs=64M"
+    with Containerd(disk) as containerd:
+        containerd.run(NAME, data, "/bin/sh", "-c", eats)
+        cgroup = ExistingCgroup(f"/{NAMESPACE}/{NAME}")
+        cgroup.limit(LIMIT)
+        pid = containerd.pid(NAME)
+        (data / "go").write_text("")
+        watch.until(lambda: not Path(f"/proc/{pid}").exists(), 30)
+        containerd.kill(NAME)
+    (record,) = watch.of(cgroup, 1)
+    victim = record["victim"]
+    assert (victim["container"], victim["namespace"]) == (NAME, None)
+    assert victim["kind"] == "container"
+    assert record["oom_cgroup"]["limit"] == LIMIT

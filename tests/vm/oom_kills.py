@@ -177,8 +177,9 @@ def main() -> None:
     plain(checks)
     whole_machine(checks, watching)
     made = records(0)
-    told = sum(len(each["victims"]) for each in made if each["source"] == "kernel")
-    checks["as many as the kernel counts"] = {"expected": counted(), "got": told}
+    told = [len(each["victims"]) for each in made if each["source"] == "kernel"]
+    twice = sum(victims > 1 for victims in told)  # the kernel counts a group's first victim again
+    checks["as many as the kernel counts"] = {"expected": counted() - twice, "got": sum(told)}
     watching.send_signal(signal.SIGINT)
     checks["exit"] = {"expected": 0, "got": watching.wait(30)}
     print(json.dumps({"checks": checks, "records": made}))

@@ -60,7 +60,7 @@ def amounts(array: State, places: Mapping[str, Place]) -> dict[str, int]:
 def _pairs(
     hierarchy: Hierarchy, state: Callable[[Path], State | None]
 ) -> Iterator[tuple[dict[str, int], State]]:
-    """memory.stat and the array it was printed from, of cgroups that stood still meanwhile.
+    """What of memory.stat stood still, and the array it was printed from, of each cgroup.
 
     Reading memory.stat brings the array up to date.
     """
@@ -69,8 +69,9 @@ def _pairs(
         directory = Path(f"{hierarchy.mount}{entry.path}")
         before = _stat(directory)
         array = state(directory)
-        if before and array is not None and _stat(directory) == before:
-            yield before, array
+        if before and array is not None:
+            after = _stat(directory)
+            yield {key: value for key, value in before.items() if after.get(key) == value}, array
             used += 1
         if used >= MAX_CGROUPS:
             return

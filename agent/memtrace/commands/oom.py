@@ -21,6 +21,7 @@ from memtrace.commands.common import (
     UnprivilegedError,
     UsageError,
     add_state_dir,
+    complain,
     positive,
 )
 
@@ -172,12 +173,18 @@ def _show(options: argparse.Namespace) -> int:
 def _documents(directory: Path) -> Iterator[dict[str, Any]]:
     from memtrace.store.postmortems import ids
 
-    found = (_document(directory, record_id) for record_id in ids(directory))
-    return (document for document in found if document is not None)
+    for record_id in ids(directory):
+        try:
+            document = _document(directory, record_id)
+        except CommandError as error:
+            complain(str(error), 0)
+            continue
+        if document is not None:
+            yield document
 
 
 def _document(directory: Path, record_id: str) -> dict[str, Any] | None:
-    """Return one record; None when it is damaged. Raises when it is of a newer memtrace."""
+    """Return one record; None when it is damaged. Raises when another memtrace made it."""
     from memtrace.store.postmortems import read
     from memtrace.views.oom_json import SCHEMA
 
@@ -187,8 +194,8 @@ def _document(directory: Path, record_id: str) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if schema != SCHEMA:
-        raise UsageError(
-            f"record {record_id} has schema {schema}, this memtrace reads {SCHEMA}; upgrade it."
+        raise CommandError(
+            f"record {record_id} has schema {schema}, this memtrace reads {SCHEMA} only."
         )
     return document if isinstance(document, dict) else None
 
