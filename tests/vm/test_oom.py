@@ -20,15 +20,15 @@ GUESTS: dict[GuestKernel, dict[str, Any]] = {}
 
 
 @pytest.fixture
-def guest(guest_kernel: GuestKernel) -> dict[str, Any]:
+def guest(newer_guest_kernel: GuestKernel) -> dict[str, Any]:
     """One boot per kernel: checks, and the records that memtrace made."""
-    if guest_kernel not in GUESTS:
+    if newer_guest_kernel not in GUESTS:
         result = run_guest(
-            guest_kernel, SCRIPT, disk_megabytes=64, memory_megabytes=640, timeout=SECONDS
+            newer_guest_kernel, SCRIPT, disk_megabytes=64, memory_megabytes=640, timeout=SECONDS
         )
         print(result.console)
-        GUESTS[guest_kernel] = result.json
-    return GUESTS[guest_kernel]
+        GUESTS[newer_guest_kernel] = result.json
+    return GUESTS[newer_guest_kernel]
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ PROCESS_EVENTS = ("sched_process_exec", "sched_process_exit")
 
 
 _VICTIM_IS_A_TASK = 2  # arguments: task, uid
+_COUNTED_ONLY = "kills for want of memory are known from counters alone, without victim and cause"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +196,13 @@ def oom_feature(facts: KernelFacts) -> Feature:
     if facts.tracepoint_params("mark_victim") != _VICTIM_IS_A_TASK:
         return Feature(
             False,
-            "this kernel's tracepoint mark_victim tells a number only (before 6.8): kills are "
-            "known from counters alone, without victim and cause",
+            f"this kernel's tracepoint mark_victim tells a number only: {_COUNTED_ONLY}",
         )
     lacking = [name for name in ("loop", "task_pt_regs") if not facts.has_helper(name)]
     lacking += [] if _has(facts, "signal_generate") else ["signal_generate"]
     if lacking or not facts.has_member("mem_cgroup", "vmstats"):
-        return Feature(False, f"this kernel lacks {', '.join(lacking) or 'mem_cgroup.vmstats'}")
+        what = ", ".join(lacking) or "mem_cgroup.vmstats"
+        return Feature(False, f"this kernel lacks {what}: {_COUNTED_ONLY}")
     return Feature(True)
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrace.kernel.plan import ON_DEMAND, QUESTIONS, SLAB_MARKS, Plan, make_plan
+from memtrace.kernel.plan import ON_DEMAND, QUESTIONS, SLAB_MARKS, Plan, make_plan, oom_feature
 from memtrace.kernel.support import Answers, KernelFacts
+from memtrace.samples import Feature
 
 FEATURES = {
     "page_cache",
@@ -296,3 +297,25 @@ def test_without_events_a_watch_says_what_is_lost(name: str) -> None:
     assert made.on_demand[name].programs == ()
     assert ON_DEMAND[name][0] in made.on_demand[name].missing
     assert off(made) == set()
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"tracepoints": {"mark_victim": 1}}, "a number only"),
+        ({"tracepoints": {"mark_victim": None}}, "a number only"),
+        ({"tracepoints": {"signal_generate": None}}, "signal_generate"),
+        ({"helpers": {"loop": False}}, "loop"),
+        ({"members": {("mem_cgroup", "vmstats"): False}}, "vmstats"),
+    ],
+)
+def test_kills_are_told_where_the_kernel_says_whom(
+    changed: dict[str, dict[object, object]], says: str
+) -> None:
+    """Elsewhere the feature is off, with the reason and what is lost."""
+    known = {kind: {**getattr(COMPLETE, kind), **new} for kind, new in changed.items()}
+    assert oom_feature(KernelFacts(answers=COMPLETE)) == Feature(True)
+    feature = oom_feature(KernelFacts(answers=replace(COMPLETE, **known)))  # type: ignore[arg-type]
+    assert not feature.enabled
+    assert says in feature.reason
+    assert "counters alone" in feature.reason
