@@ -26,6 +26,9 @@ from memtrace.samples import Feature
 DAEMONS = ("systemd-oomd", "oomd", "earlyoom", "nohang", "bustd", "lmkd")
 """Whose SIGKILL and SIGTERM are for want of memory: they send it for nothing else."""
 
+LEARN_SECONDS = 60.0
+"""How often the places of statistics that are not known yet are looked for."""
+
 
 class OomCapture(Closing):
     """Attached from the first moment on. Methods raise BpfError."""
@@ -34,9 +37,12 @@ class OomCapture(Closing):
         self._page = os.sysconf("SC_PAGE_SIZE")
         self._grouping = Grouping()
         self._told: Counter[int] = Counter()
+        self._hierarchy = hierarchy
+        self._places: dict[str, oom_state.Place] = {}
+        self._learned_at = 0.0
         self._probe = OomProbe(DAEMONS)
         try:
-            self._places = oom_state.learn(hierarchy, self._probe.state, self._page)
+            self._learn()
         except BaseException:
             self._probe.close()
             raise
@@ -52,6 +58,8 @@ class OomCapture(Closing):
     def events(self) -> list[OomEvent]:
         """Every decision to kill that is complete by now, oldest first, each once."""
         self._probe.drain(self._on_record)
+        if time.monotonic() - self._learned_at > LEARN_SECONDS:
+            self._learn()
         now, lost = _boot_ns(), self._probe.lost()
         wall, monotonic = time.time(), time.monotonic()
         return [
@@ -73,6 +81,13 @@ class OomCapture(Closing):
     def close(self) -> None:
         """Detach. May be called twice."""
         self._probe.close()
+
+    def _learn(self) -> None:
+        """What was 0 everywhere at start, as slab on a fresh machine, is found once it is not."""
+        self._learned_at = time.monotonic()
+        if not oom_state.is_complete(self._places, self._hierarchy):
+            found = oom_state.learn(self._hierarchy, self._probe.state, self._page)
+            self._places = {**found, **self._places}
 
     def _on_record(self, record: memoryview) -> None:
         kill = decode(record, self._page)

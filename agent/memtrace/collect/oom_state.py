@@ -42,7 +42,7 @@ def learn(
     hierarchy: Hierarchy, state: Callable[[Path], State | None], page: int
 ) -> dict[str, Place]:
     """Where each key is. `state` reads the kernel's array of a cgroup, by its directory."""
-    names = _V1 if hierarchy.version == 1 else {key: key for key in KEYS}
+    names = _names(hierarchy)
     candidates: dict[str, set[Place]] = {}
     for stat, array in _pairs(hierarchy, state):
         for key, name in names.items():
@@ -52,9 +52,19 @@ def learn(
     return {key: places.pop() for key, places in candidates.items() if len(places) == 1}
 
 
+def is_complete(places: Mapping[str, Place], hierarchy: Hierarchy) -> bool:
+    """Whether all that memory.stat tells there is known."""
+    return places.keys() >= _names(hierarchy).keys()
+
+
 def amounts(array: State, places: Mapping[str, Place]) -> dict[str, int]:
     """The known keys in bytes; the kernel's sums may be below 0 for a moment."""
     return {key: max(0, array[at] * unit) for key, (at, unit) in places.items()}
+
+
+def _names(hierarchy: Hierarchy) -> dict[str, str]:
+    """Our keys as memory.stat calls them."""
+    return _V1 if hierarchy.version == 1 else {key: key for key in KEYS}
 
 
 def _pairs(

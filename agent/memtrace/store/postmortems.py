@@ -154,6 +154,11 @@ def _write(folder: int, batch: list[_Record]) -> None:
         for name, data in files:
             opened.append(_created(folder, f"{name}{_TEMPORARY}", data))
         _sync_all(opened)
+    except OSError:
+        for name, _ in files:  # a full disk is not to be filled with halves
+            with contextlib.suppress(OSError):
+                _remove(folder, f"{name}{_TEMPORARY}")
+        raise
     finally:
         for fd in opened:
             os.close(fd)
@@ -172,7 +177,6 @@ def _created(folder: int, name: str, data: bytes) -> int:
             data = data[os.write(fd, data) :]
     except OSError:
         os.close(fd)
-        _remove(folder, name)
         raise
     return fd
 

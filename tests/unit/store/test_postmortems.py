@@ -101,6 +101,7 @@ def test_a_full_disk_damages_nothing(
         second = put(store)
         assert ids(tmp_path) == [first]
         assert "No space left" in store.problem
+        assert len(os.listdir(tmp_path)) == (2 if call != "rename" else 4)
     store.write()
     assert ids(tmp_path) == [first, second]
     assert len(os.listdir(tmp_path)) == 4
