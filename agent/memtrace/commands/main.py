@@ -25,7 +25,7 @@ COMMANDS: dict[str, str] = {
     "top": "show live which container's memory grows, with what, and because of what",
     "slab": "count kernel objects (dentries, inodes, ...) by container and slab cache",
     "oom": "kills for want of memory and their causes: list them, show one, watch",
-    "agent": "watch for as long as it runs, as a service: health, logs",
+    "agent": "the same all day, as a service: post-mortems, history, health",
     "record": "record it into a file, to be looked at later or elsewhere",
     "replay": "show a recording as top would; needs no root",
     "doctor": "say what this machine offers memtrace, what is missing, and what to do",
