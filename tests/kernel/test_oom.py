@@ -26,7 +26,7 @@ from tests.kernel.harness.oom import LIMIT, TOO_MUCH, OomWatch, Record, counted,
 from tests.kernel.harness.workloads import Workloads
 from tests.outcomes import unavailable
 
-KILLS = int(os.environ.get("MEMTRACE_OOM_KILLS", "100"))
+KILLS = int(os.environ.get("MEMTRACE_OOM_KILLS", "200"))
 CONCURRENT = 20
 BURST = 10
 TRIES = 3
