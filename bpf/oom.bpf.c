@@ -57,12 +57,15 @@ MT_INLINE bool is_write(long call)
 	return call == 1 || call == 18 || call == 20 || call == 328;
 }
 
-MT_INLINE bool is_daemon(void)
+/* By name; anybody may choose one, so that of a process in a container counts for nothing. */
+MT_INLINE bool is_daemon(struct task_struct *task)
 {
 	struct oom_name name = {};
 
 	bpf_get_current_comm(name.comm, sizeof(name.comm));
-	return MAP_GET(oom_daemons, &name) != 0;
+	if (!MAP_GET(oom_daemons, &name))
+		return false;
+	return BPF_CORE_READ((struct task_struct___oom *)task, thread_pid, level) == 0;
 }
 
 /* Which of the victim's cgroups has this directory; on a hybrid host none. */
@@ -112,7 +115,7 @@ MT_INLINE void user_signal(struct task_struct *victim, bool anonymous)
 	if (anonymous && is_write(current_syscall(task))) {
 		directory = (__u64)kernfs_directory(task, current_syscall_arg0(task));
 		user_kill(victim, MT_OOM_CGROUP_KILL, directory);
-	} else if (is_daemon()) {
+	} else if (is_daemon(task)) {
 		memcg = task_memcg(victim);
 		user_kill(victim, MT_OOM_DAEMON, (__u64)BPF_CORE_READ(memcg, css.cgroup, kn));
 	}

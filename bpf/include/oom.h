@@ -45,7 +45,12 @@ struct signal_struct___oom {
 	short oom_score_adj;
 };
 
+struct pid {
+	unsigned int level;
+};
+
 struct task_struct___oom {
+	struct pid *thread_pid;
 	struct mm_struct *mm;
 	const struct cred *real_cred;
 };
