@@ -94,7 +94,7 @@ def volumes() -> Iterator[Path]:
 @contextmanager
 def recorder(path: Path, seconds: int, place: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Record for so long."""
-    more = ["--watch", "slab", "--state-dir", place / "state"]
+    more = ["--state-dir", place / "state"]
     with subprocess.Popen([PROGRAM, "record", path, "2", "--for", str(seconds), *more]) as process:
         yield process
         process.terminate()
