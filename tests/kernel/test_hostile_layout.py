@@ -22,7 +22,7 @@ HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         lambda types: renamed(types, "btf_trace_mm_filemap_add_to_page_cache", "b" * 38),
         "mm_filemap_add_to_page_cache",
     ),
-    "no owner": (lambda types: renamed(types, "memcg_data", "memcg_dbta"), "memcg_data"),
+    "no owner": (lambda types: renamed(types, "memcg_data", "memcg_dbta"), "who pays for it"),
     "no number": (lambda types: renamed(types, "i_ino", "i_inq"), "inode.i_ino"),
     "far member": (lambda types: moved(types, "inode", "i_ino", FAR), "types"),
     "far list": (lambda types: moved(types, "super_block", "s_inodes", FAR), "s_inodes"),
