@@ -268,3 +268,18 @@ def test_a_container_that_is_gone_still_has_its_name(watch: OomWatch, disk: Path
     assert (victim["container"], victim["namespace"]) == (NAME, None)
     assert victim["kind"] == "container"
     assert record["oom_cgroup"]["limit"] == LIMIT
+
+
+def test_a_watch_killed_in_a_storm_loses_no_count(tmp_path: Path, hog: Path) -> None:
+    """Records and what is told late add up to what the kernel counted; nothing is damaged."""
+    with Cgroup("storm") as cgroup:
+        cgroup.limit(LIMIT)
+        with OomWatch(tmp_path) as watch:
+            for number in range(2 * BURST):
+                assert ended(start(cgroup, hog, str(TOO_MUCH))) == -signal.SIGKILL
+                if number == BURST:
+                    watch.stop(signal.SIGKILL)
+        with OomWatch(tmp_path) as watch:
+            made = watch.of(cgroup, 1)
+            assert sum(each["kills"] for each in made) == counted(cgroup) == 2 * BURST
+            assert [each["seen_late"] for each in made].count(True) == 1

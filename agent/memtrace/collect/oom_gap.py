@@ -69,16 +69,22 @@ class KillCounters:
                 made.append(self._event(rest, None, None))
         return made
 
-    def save(self) -> None:
-        """Keep the counters as they are now."""
-        now = kill_counts(self._hierarchy)
+    def now(self) -> Saved:
+        """The counters as they are."""
+        moment, boot_ns = time.time(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        machine = machine_kills(self._root) or 0  # before the cgroups': never ahead of them
+        counts = kill_counts(self._hierarchy)
+        return Saved(moment, boot_ns, machine, {key: count.kills for key, count in counts.items()})
+
+    def save(self, counts: Saved) -> None:
+        """Keep counters, as `now` told them."""
         document = {
             "version": VERSION,
             "boot_id": self.boot_id,
-            "time": time.time(),
-            "boot_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
-            "machine": machine_kills(self._root) or 0,
-            "cgroups": {str(cgroup_id): count.kills for cgroup_id, count in now.items()},
+            "time": counts.moment,
+            "boot_ns": counts.boot_ns,
+            "machine": counts.machine,
+            "cgroups": {str(cgroup_id): kills for cgroup_id, kills in counts.cgroups.items()},
         }
         try:
             self._write(json.dumps(document, separators=(",", ":")).encode())

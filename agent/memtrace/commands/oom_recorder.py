@@ -65,7 +65,7 @@ class OomRecorder:
         """Record what was killed since the last run, as far as counters tell. Once, at start."""
         known = _recorded(self._directory, self._counters) + self._capture.told()
         made = self._record(self._counters.missed(known), samples)
-        self._save()
+        self._save(first=self._counters.saved is None)
         return made
 
     def tick(self, samples: Sequence[Sample]) -> list[Document]:
@@ -76,7 +76,8 @@ class OomRecorder:
         made = self._record(self._capture.events(), samples)
         self._unsaved = self._unsaved or bool(made)
         self._store.write()
-        if self._unsaved and time.monotonic() - self._saved_at >= SAVE_SECONDS:
+        due = time.monotonic() - self._saved_at >= SAVE_SECONDS
+        if self._unsaved and due:
             self._save()
         return made
 
@@ -86,10 +87,14 @@ class OomRecorder:
         if self._unsaved:
             self._save()
 
-    def _save(self) -> None:
+    def _save(self, first: bool = False) -> None:
+        """Keep the counters, once every kill that they know has its record: else it would hide."""
         self._saved_at = time.monotonic()
-        self._counters.save()
-        self._unsaved = False
+        counts = self._counters.now()
+        self._capture.told()
+        if first or (self._capture.due() is None and not self._store.waiting):
+            self._counters.save(counts)
+            self._unsaved = False
 
     def _record(self, events: Sequence[OomEvent], samples: Sequence[Sample]) -> list[Document]:
         if not events:
@@ -138,9 +143,7 @@ def _recorded(directory: Path, counters: KillCounters) -> Counter[int]:
             document = json.loads(read(directory, record_id) or b"")
             if document["boot_id"] != counters.boot_id:
                 break
-            if document["boot_ns"] < counters.saved.boot_ns:
-                break
-            if document["source"] == KERNEL:
+            if document["boot_ns"] >= counters.saved.boot_ns and document["source"] == KERNEL:
                 victims = [victim["cgroup_id"] for victim in document["victims"]]
                 found.update(victims)
                 found.update(victims[:1] if len(victims) > 1 else ())  # counted twice in a group
