@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
 import time
 from collections import deque
@@ -31,17 +29,15 @@ if TYPE_CHECKING:
 SAMPLE_SECONDS = 1.0
 MINUTE = 60
 """Samples kept: what a record can tell of the time before."""
-PRIORITY = -10
-"""Where memory runs short, so does CPU time, and a record has to be on disk within a second."""
 
 
 def run(options: argparse.Namespace) -> int:
     """Watch until Ctrl-C or SIGTERM."""
     from memtrace.collect.live import LiveError
+    from memtrace.service.protection import prefer
 
     check_root(options.root)
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+    prefer()
     if options.oom_dir.exists() and not options.oom_dir.is_dir():
         raise UsageError(f"--oom-dir {options.oom_dir} is no directory.")
     try:

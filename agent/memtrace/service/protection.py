@@ -17,6 +17,8 @@ from memtrace.samples import Feature
 
 OOM_SCORE_ADJ = -999
 """Last but one: -1000 is for what the machine cannot run without (proc(5), oom_score_adj)."""
+PRIORITY = -10
+"""nice(2) value: before ordinary work, behind what is real-time."""
 # <bits/mman.h>. ONFAULT locks what is touched, and leaves what never is where it is.
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
 CAP_IPC_LOCK = 14  # <linux/capability.h>
@@ -26,7 +28,20 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 def protect(self_dir: Path = Path("/proc/self")) -> dict[str, Feature]:
     """Do what can be done; says per feature whether it was and what it costs when not."""
-    return {"oom_protection": _spare(self_dir), "locked_memory": _lock(self_dir)}
+    return {
+        "oom_protection": _spare(self_dir),
+        "locked_memory": _lock(self_dir),
+        "priority": prefer(),
+    }
+
+
+def prefer() -> Feature:
+    """Run before others: where memory runs short, so does CPU time, and a kill waits for none."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+    except OSError:
+        return Feature(False, "post-mortems may come late on a busy machine: it needs CAP_SYS_NICE")
+    return Feature(True)
 
 
 class Budget:

@@ -5,7 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
+from memtrace.samples import Feature
+from memtrace.service import protection
 from memtrace.service.protection import OOM_SCORE_ADJ, Budget, protect
+
+
+@pytest.fixture(autouse=True)
+def unlocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's own process stays as it is."""
+    monkeypatch.setattr(protection, "_lock", lambda _self: Feature(True))
+    monkeypatch.setattr(protection, "prefer", lambda: Feature(True))
 
 
 def test_it_asks_to_be_spared_by_the_oom_killer(tmp_path: Path) -> None:
