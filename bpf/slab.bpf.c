@@ -62,6 +62,19 @@ MT_INLINE bool begin_row(struct mt_slab_key *key, struct kmem_cache *cache,
 	return objects != 0;
 }
 
+/*
+ * Whether there was memory for the object. A program may look at a const void * of the event
+ * itself only since Linux 6.16 (1271a40eeafa "bpf: Allow access to const void pointer arguments
+ * in tracing programs"), so it is read as what it is in memory.
+ */
+MT_INLINE bool has_object(__u64 *ctx)
+{
+	__u64 object = 0;
+
+	bpf_probe_read_kernel(&object, sizeof(object), &ctx[1]);
+	return object != 0;
+}
+
 /* (call_site, object, cache, gfp, node) since Linux 6.1; the agent asks before loading this. */
 PROBE(kmem_cache_alloc)
 {
@@ -71,7 +84,7 @@ PROBE(kmem_cache_alloc)
 	struct mem_cgroup *memcg;
 	__u64 *objects;
 
-	if (!is_reclaimable(cache) || !ARG(ctx, 1) || !is_accounted(cache, ARG(ctx, 3)))
+	if (!is_reclaimable(cache) || !is_accounted(cache, ARG(ctx, 3)) || !has_object(ctx))
 		return 0;
 	task = bpf_get_current_task_btf();
 	memcg = paying_memcg(task);
