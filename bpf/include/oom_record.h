@@ -66,6 +66,8 @@ MT_INLINE void send_kill(struct oom_record *record)
 
 	if (!record->kill.member)
 		bytes = MT_FIXED_BYTES + (record->cause.path_bytes & (2 * MT_OOM_PATH_BYTES - 1));
+	/* Compared as a whole: the verifier of 6.1 concludes nothing about a sum from its part. */
+	asm volatile("" : "+r"(bytes));
 	if (bytes > sizeof(*record))
 		bytes = sizeof(*record);
 	if (bpf_ringbuf_output(&kills, record, bytes, BPF_RB_FORCE_WAKEUP) == 0)
