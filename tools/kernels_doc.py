@@ -20,19 +20,25 @@ NOTES = ROOT / "build" / "kernels"
 RECORD = ROOT / "docs" / "kernels.json"
 DOCUMENT = ROOT / "docs" / "kernels.md"
 
+EXACT, NEAR = "exact", "to 1 %"
+
 Column = dict[str, Any]  # tests/noted.py: Column
 
 
 class Row(NamedTuple):
-    """What users call it; the feature it stands or falls with; the tests that prove it."""
+    """What users call it; the feature it stands or falls with; the tests that prove it.
+
+    `proven` is how closely they do.
+    """
 
     title: str
     feature: str
     subjects: tuple[str, ...]
+    proven: str = EXACT
 
 
 class Cell(NamedTuple):
-    """exact, partial, off, FAILED or "-" (not tried), and why."""
+    """exact, to 1 %, partial, off, FAILED or "-" (not tried), and why."""
 
     status: str
     reason: str
@@ -69,6 +75,25 @@ ROWS = (
     Row("swap and its limit", "", ("swap",)),
     Row("huge pages charged to usage (mount option)", "", ("huge-charged",)),
     Row("stalls of processes", "taskstats", ("stalls",)),
+    Row(
+        "kernel objects by container and slab cache",
+        "slab_census",
+        ("census", "test_slab_census"),
+        NEAR,
+    ),
+    Row("who makes kernel objects grow", "slab_culprits", ("culprits", "test_slab_culprits")),
+    Row("refaults by file", "refaults", ("refaults", "test_watch"), NEAR),
+    Row("who reads or maps what another pays for", "touchers", ("touchers", "test_watch")),
+    Row("who dirties what another pays for", "dirtiers", ("dirtiers", "test_watch")),
+    Row("a second referee, for `doctor --verify`", "", ("referee", "test_second_referee")),
+    Row(
+        "kills for want of memory, each recorded as what it was",
+        "oom",
+        (
+            *("older than memtrace", "own limit", "limit above", "group kill", "cgroup.kill"),
+            *("plain kills", "whole machine", "as many as the kernel counts", "test_oom"),
+        ),
+    ),
 )
 
 HEAD = """\
@@ -78,9 +103,10 @@ What works on which kernel, as the tests found it. Made by `make kernels-doc` fr
 `make check-vm` (Debian's kernels in QEMU, cgroup version 2) and `make check-kernel` (the machine
 they ran on) noted; not written by hand. `memtrace doctor` says the same of your machine.
 
-**exact**: equal to the workload and to the kernel's own figures, to the page. **partial**: with the
-limits given below. **off**: not on this kernel, for the reason below; nothing else depends on it.
-**-**: not tried there. The newest package of each of Debian's suites is taken at the first run.
+**exact**: equal to the workload and to the kernel's own figures, to the page, object or kill.
+**to 1 %**: of those. **partial**: with the limits given below. **off**: not on this kernel, for the
+reason below; nothing else depends on it. **-**: not tried there. The newest package of each of
+Debian's suites is taken at the first run.
 """
 
 
@@ -109,8 +135,8 @@ def cell(row: Row, column: Column) -> Cell:
     word, _, reason = feature["reason"].partition(": ")
     if word == "partial":
         return Cell("partial", reason)
-    limits = "" if word == "exact" else feature["reason"].removeprefix("exact").lstrip("; ")
-    return Cell("exact", limits)
+    limits = "" if word == EXACT else feature["reason"].removeprefix(EXACT).lstrip(",; ")
+    return Cell(row.proven, limits)
 
 
 def render(record: dict[str, Column]) -> str:

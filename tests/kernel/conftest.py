@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from memtrace.collect.watches.watching import EXACTNESS
 from memtrace.host.hierarchy import find_hierarchy
-from memtrace.kernel.plan import QUESTIONS, make_plan
+from memtrace.kernel.plan import QUESTIONS, make_plan, oom_feature
 from memtrace.kernel.support import kernel_facts
+from memtrace.samples import Feature
 from tests import noted
 from tests.kernel.harness.files import disk_directory
 from tests.kernel.harness.memtrace import Memtrace
@@ -53,7 +55,13 @@ def this_kernel() -> noted.Column:
     """The column of the machine the tests run on."""
     column = noted.column(os.uname().release, find_hierarchy(Path("/")).mode)
     if not column.features:
-        features = make_plan(kernel_facts(QUESTIONS)).features
+        facts = kernel_facts(QUESTIONS)
+        plan = make_plan(facts)
+        watched = {
+            name: Feature(not each.missing, each.missing or EXACTNESS[name])
+            for name, each in plan.on_demand.items()
+        }
+        features = {**plan.features, **watched, "oom": oom_feature(facts)}
         column.features = {
             name: {"enabled": feature.enabled, "reason": feature.reason}
             for name, feature in features.items()

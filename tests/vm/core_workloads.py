@@ -204,10 +204,10 @@ ACTS: dict[str, Act] = {
 
 
 class Memtrace:
-    """A running `memtrace top --json 1`; keeps its latest line."""
+    """A running `memtrace top --json 1`, with these options; keeps its latest line."""
 
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "memtrace", "top", "--json", "1"]
+    def __init__(self, *options: str) -> None:
+        command = [sys.executable, "-m", "memtrace", "top", "--json", *options, "1"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         self.pid = self._process.pid
         self._line = b""

@@ -18,10 +18,11 @@ from tests.vm.kernels import GuestKernel, fetch
 
 @dataclass(frozen=True)
 class Report:
-    """What a script reported of a kernel."""
+    """What a script reported of a kernel; `said` is all of it."""
 
     column: Column
     checks: dict[str, dict[str, Any]]
+    said: dict[str, Any]
 
     def wrong(self, subject: str) -> dict[str, dict[str, Any]]:
         """The subject's checks that did not come out; fails when it has none."""
@@ -58,7 +59,7 @@ def boot(kernel: GuestKernel, run: Callable[[], GuestResult]) -> Report | GuestE
         if feature["enabled"] or name not in noted.features:  # one script may switch more on
             noted.features[name] = feature
     noted.lacks.update(result.json["lacks"])
-    return Report(noted, result.json["checks"])
+    return Report(noted, result.json["checks"], result.json)
 
 
 def subject_of(check: str) -> str:

@@ -1,6 +1,6 @@
 """Runs in the guest: kills of every kind on cgroup version 2, beside a `memtrace oom watch`.
 
-Prints one JSON object, {check: {"expected": ..., "got": ...}}, and the records themselves.
+Prints one JSON object: what core_workloads.py's `report` prints, and the records themselves.
 Expected values come from the workload or from the kernel's own files. Standard library only.
 """
 
@@ -20,6 +20,7 @@ CGROUPS = Path("/sys/fs/cgroup/memtrace-test-oom")
 RECORDS = Path("/disk/oom")
 MIB = 1 << 20
 LIMIT = 16 * MIB
+REFUSAL = "kills cannot be captured here: "
 SECONDS = 10  # for a record to be on disk: without KVM everything takes long
 
 Record = dict[str, Any]
@@ -109,7 +110,7 @@ def act(checks: Checks) -> None:
     group = new("group", memory__max=str(LIMIT), memory__oom__group="1")
     victims = [start(group, sleep), start(group, sleep), start(group, eat)]
     signals(*victims)
-    expect(checks, "group", "memcg", victims, group, limit=LIMIT)
+    expect(checks, "group kill", "memcg", victims, group, limit=LIMIT)
 
     killed = new("killed", memory__max=str(LIMIT))
     victims = [start(killed, sleep) for _ in range(3)]
@@ -139,7 +140,7 @@ def whole_machine(checks: Checks, watching: subprocess.Popen[bytes]) -> None:
     victim = start(free, eat, adj=1000)
     signals(victim)
     record = records(before + 1)[-1]
-    checks["machine"] = {
+    checks["whole machine"] = {
         "expected": {"kill": "node", "victims": [victim], "cgroup": "/", "alive": True},
         "got": {
             key: value
@@ -155,8 +156,14 @@ def counted() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
 
 
+def tell(feature: Record, checks: Checks, records: list[Record]) -> None:
+    """Print the result."""
+    features = {"oom": feature}
+    print(json.dumps({"features": features, "lacks": {}, "checks": checks, "records": records}))
+
+
 def main() -> None:
-    """Watch, kill, compare, and print the result."""
+    """Watch, kill, compare, and print the result; where kills cannot be captured, the reason."""
     CGROUPS.mkdir()
     (CGROUPS / "cgroup.subtree_control").write_text("+memory")
     older = new("older", memory__max=str(LIMIT))
@@ -167,7 +174,13 @@ def main() -> None:
         stderr=subprocess.PIPE,
     )
     assert watching.stderr is not None
-    print("guest:", watching.stderr.readline(), file=sys.stderr)
+    first = watching.stderr.readline().decode().strip()
+    print("guest:", first, file=sys.stderr)
+    if REFUSAL in first:
+        reason = first.partition(REFUSAL)[2].rstrip(".")
+        refused = {"expected": 3, "got": watching.wait(30)}
+        tell({"enabled": False, "reason": reason}, {"refused": refused}, [])
+        return
     Path(f"/proc/{watching.pid}/oom_score_adj").write_text("-999")
     checks: Checks = {}
     victim = start(older, eat)
@@ -181,8 +194,8 @@ def main() -> None:
     twice = sum(victims > 1 for victims in told)  # the kernel counts a group's first victim again
     checks["as many as the kernel counts"] = {"expected": counted() - twice, "got": sum(told)}
     watching.send_signal(signal.SIGINT)
-    checks["exit"] = {"expected": 0, "got": watching.wait(30)}
-    print(json.dumps({"checks": checks, "records": made}))
+    checks["oom watch"] = {"expected": 0, "got": watching.wait(30)}
+    tell({"enabled": True, "reason": ""}, checks, made)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,12 @@ SHOWN_USERS = 10
 """Of each file's users: as many as a row carries."""
 
 _UNASKED = OnDemand((), "not asked of this kernel")
-_EXACTNESS = {
+EXACTNESS = {
     "touchers": "pages that were asked for or mapped; who pays is looked up where each read begins",
     "dirtiers": "exact, as the kernel accounts dirty pages",
     "refaults": "exact, as the kernel counts refaults",
 }
+"""What may be watched, and how closely it counts."""
 
 
 class Watching:
@@ -51,7 +52,7 @@ class Watching:
         self._page = page
         self._watches = {
             name: UseWatch(session, name, plans.get(name, _UNASKED), exactness)
-            for name, exactness in _EXACTNESS.items()
+            for name, exactness in EXACTNESS.items()
         }
         self._thrashing = Thrashing()
         self._asked: frozenset[str] = frozenset()
