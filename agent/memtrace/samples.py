@@ -296,9 +296,8 @@ class SlabCulprits:
     """Who had reclaimable kernel objects allocated at one cgroup's own expense (local).
 
     `rows` are the largest; all allocations together are `allocated_bytes`.
-    `unwatched_bytes` is the kernel's hierarchical figure's growth while nobody watched: it has
-    no culprit. It counts from the cgroup's birth, or from memtrace's first look at it; None:
-    the kernel gives no figure.
+    `unwatched_bytes` is what the kernel's hierarchical figure was at memtrace's first look, and
+    its growth while nobody watched: that has no culprit. None: the kernel gives no figure.
     """
 
     rows: tuple[SlabCulpritRow, ...] = ()

@@ -140,12 +140,12 @@ class SlabWatcher:
         return known
 
     def _note(self, known: _Cgroup, now: int | None, born: bool) -> int:
-        """By how much the figure grew; of that what nobody watched is added up."""
+        """By how much the figure grew; what nobody watched, the first figure too, is added up."""
         if now is None:
             return 0
         before = known.figure
         if before is None:
-            before, known.unwatched = 0 if born else now, 0
+            before = known.unwatched = 0 if born else now
         known.figure = now
         if self._probe is None:
             known.unwatched = max(0, (known.unwatched or 0) + now - before)

@@ -54,9 +54,9 @@ class SlabCause(NamedTuple):
 class Culprits(NamedTuple):
     """The largest rows of a cgroup with all below it; `causes` are the rows by name and call.
 
-    `allocated_bytes` are all allocations; `unwatched_bytes` is what the kernel's figure grew
-    while nobody watched, None when it is unknown. `figure_bytes` is that figure now: reclaimable
-    slab, on cgroup v1 all kernel memory.
+    `allocated_bytes` are all allocations; `unwatched_bytes` is what the kernel's figure was, or
+    grew, while nobody watched, at most what it is; None when it is unknown. `figure_bytes` is
+    that figure now: reclaimable slab, on cgroup v1 all kernel memory.
     """
 
     rows: tuple[SlabCulpritRow, ...] = ()
@@ -103,12 +103,15 @@ def joined_table(parts: Sequence[Table]) -> Table:
 
 def describe(cgroup: CgroupSample, table: Table) -> Culprits:
     """Draw up what is known of one cgroup."""
+    unwatched, figure = cgroup.culprits.unwatched_bytes, _figure(cgroup.memory)
+    if unwatched is not None and figure is not None:
+        unwatched = min(unwatched, figure)  # of what was freed meanwhile nobody asks
     return Culprits(
         tuple(top(table.rows)),
         tuple(_causes(table.rows.values())) if table.rows else (),
         table.allocated_bytes,
-        cgroup.culprits.unwatched_bytes,
-        _figure(cgroup.memory),
+        unwatched,
+        figure,
     )
 
 

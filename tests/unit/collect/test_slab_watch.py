@@ -123,20 +123,20 @@ def test_what_is_allocated_is_told_of_who_paid() -> None:
 
 
 def test_growth_before_observation_has_no_culprit() -> None:
-    """From the first look on; of a newborn cgroup from nothing."""
+    """Neither what was there at the first look nor what grew then; what grew watched has one."""
     rig = Rig()
     rig.grown()
-    assert rig.sample(cgroup=90)["cgroup"].unwatched_bytes == 20 * MIB
+    assert rig.sample(cgroup=90)["cgroup"].unwatched_bytes == 30 * MIB
     young = Rig()
     assert young.sample(born=True, cgroup=3)["cgroup"].unwatched_bytes == 3 * MIB
 
 
 def test_what_was_given_back_is_no_growth() -> None:
-    """Never below nothing."""
+    """What is left of it is what there is."""
     rig = Rig()
     rig.sample(cgroup=10)
     rig.sample(cgroup=12)
-    assert rig.sample(cgroup=5)["cgroup"].unwatched_bytes == 0
+    assert rig.sample(cgroup=5)["cgroup"].unwatched_bytes == 5 * MIB
 
 
 def test_what_is_allocated_last_is_read_before_it_is_detached() -> None:
@@ -202,7 +202,7 @@ def test_without_the_event_nothing_is_attached() -> None:
     for figure in (10, 20, 30):
         found = rig.sample(cgroup=figure)
     assert rig.session.probes == []
-    assert found["cgroup"].unwatched_bytes == 20 * MIB
+    assert found["cgroup"].unwatched_bytes == 30 * MIB
 
 
 def test_the_same_object_while_nothing_changes() -> None:
@@ -219,7 +219,7 @@ def test_a_removed_cgroup_keeps_what_was_told() -> None:
     rig.sample(cgroup=31)
     gone = rig.sample(cgroup=None)["cgroup"]
     assert [row.objects for row in gone.rows] == [3]
-    assert gone.unwatched_bytes == 20 * MIB
+    assert gone.unwatched_bytes == 30 * MIB
 
 
 def test_a_released_cgroup_leaves_its_culprits_to_its_parent() -> None:

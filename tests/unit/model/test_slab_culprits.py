@@ -98,3 +98,12 @@ def test_the_figure_is_reclaimable_slab_where_the_kernel_tells_it() -> None:
     assert containers(told)[1].culprits.figure_bytes == 25
     assert containers(cgroup(1, memory=Memory(kernel_bytes=7)))[1].culprits.figure_bytes == 7
     assert containers(cgroup(1))[1].culprits.figure_bytes is None
+
+
+def test_no_more_is_without_a_culprit_than_there_is() -> None:
+    """What was freed since is nobody's question; without a figure it stays as told."""
+    memory = Memory(slab_reclaimable_bytes=700)
+    left = replace(of(2, parent=1), memory=memory, culprits=culprits(unwatched=1000))
+    gone = replace(of(3, parent=1), memory=None, culprits=culprits(unwatched=1000))
+    found = containers(of(1), left, gone)
+    assert [found[key].culprits.unwatched_bytes for key in (2, 3)] == [700, 1000]
