@@ -56,8 +56,8 @@ seconds: COUNT times or until Ctrl-C.
   TOP CAUSE  who put most into the cache: what it did, which process, which file
 
 Keys on the screen: arrows, j and k move; Enter looks inside a container (causes, files,
-processes, kinds of I/O, memory, verdict) and Esc goes back; left and right fold pods and
-slices; < and > choose the column to sort by, r reverses; f filters; space pauses; b looks
+processes, kinds of I/O, memory, slab, verdict) and Esc goes back; left and right fold pods
+and slices; < and > choose the column to sort by, r reverses; f filters; space pauses; b looks
 anew at what is cached (the baseline); ? explains keys and columns; q ends.
 With --plain on a terminal: b and q.
 """,

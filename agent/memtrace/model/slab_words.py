@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from memtrace.model.slab_culprits import SlabCause
 from memtrace.model.units import size
+from memtrace.samples import SlabRow
 
 # What several system calls do alike, as people call it.
 _CALLS: dict[str, str] = {
@@ -58,3 +59,8 @@ def objects(cache: str) -> str:
         kind = cache.removesuffix("_cache").removesuffix("_inode")
         return "inodes" if kind == "inode" else f"{kind} inodes"
     return f"{cache} objects"
+
+
+def unseen(row: SlabRow) -> bool:
+    """Tell whether objects whose allocations can be watched were allocated before that."""
+    return row.reclaimable and not row.culprits and "kmalloc" not in row.cache

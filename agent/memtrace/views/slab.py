@@ -160,3 +160,4 @@ def _remarks(snapshot: Snapshot) -> Iterable[str]:
         "FREED yes: the kernel frees these under memory pressure. Objects of removed cgroups "
         "belong to their parents. (nobody): what no memory cgroup pays for."
     )
+    yield "Who has them allocated is seen while they are: memtrace top --watch slab."

@@ -51,7 +51,7 @@ def test_the_culprit_is_named_and_it_is_no_leak() -> None:
     assert "not a leak" in verdict.claim
     told = {each.text: each.value for each in verdict.evidence}
     assert told["no culprit: grew before observation"] == 20 * MIB
-    assert told["allocated: stat() of missing names by fluent-bit"] == 200 * MIB
+    assert told["allocated as dentries: stat() of missing names by fluent-bit"] == 200 * MIB
     settings = [advice.setting for advice in verdict.advice]
     assert settings == ["names looked up by fluent-bit", "nothing", "memory limit"]
     assert "1000003 names" in verdict.advice[0].why

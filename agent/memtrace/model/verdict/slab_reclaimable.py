@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memtrace.model.shapes import Advice, Evidence, Verdict
-from memtrace.model.slab_words import deed, slab_cause
+from memtrace.model.slab_words import deed, objects, slab_cause
 from memtrace.model.units import percent, size
 from memtrace.model.verdict.case import MIB, NOTHING, Case, bytes_of
 
@@ -53,7 +53,10 @@ def _by_whom(case: Case) -> str:
 def _evidence(case: Case) -> tuple[Evidence, ...]:
     memory, culprits = case.memory, case.culprits
     told = "reclaimable slab" if memory.slab_bytes is not None else "kernel memory"
-    causes = (bytes_of(f"allocated: {deed(each)}", each.bytes) for each in culprits.causes[:3])
+    causes = (
+        bytes_of(f"allocated as {objects(each.cache)}: {deed(each)}", each.bytes)
+        for each in culprits.causes[:3]
+    )
     return (
         bytes_of("memory usage", memory.usage_bytes),
         bytes_of(told, culprits.figure_bytes),

@@ -13,6 +13,7 @@ from memtrace.model import fields, use_words, words
 from memtrace.model.caches import meaning
 from memtrace.model.remarks import rough_time
 from memtrace.model.shapes import Container, Driver, File, Process
+from memtrace.model.slab_words import unseen
 from memtrace.model.units import percent, short_size
 from memtrace.samples import KINDS, REASONS, Census, SlabRow
 from memtrace.views.screen import cells
@@ -134,7 +135,7 @@ def _remark(row: File) -> str:
 def _remark_within(row: File, room: int) -> str:
     """Say it in as much room as there is, most of all who else uses the file."""
     full = _remark(row)
-    if len(full) <= room:
+    if full and len(full) <= room:
         return cells.left(full, room)
     return cells.left(use_words.briefly(row) or _special(row), room)
 
@@ -212,7 +213,7 @@ _FLOWS: tuple[Column[Any], ...] = (
 def _culprit(row: SlabRow) -> str:
     """Say who had most of the objects allocated, and in which system call."""
     if not row.culprits:
-        return "-"
+        return "before observation" if unseen(row) else "-"
     first = row.culprits[0]
     return " ".join(filter(None, (first.comm or f"pid {first.tgid}", first.syscall)))
 
@@ -221,6 +222,8 @@ def _cache(row: SlabRow) -> str:
     """Return in full what a row had to cut."""
     freed = "freed under memory pressure" if row.reclaimable else "not freed under memory pressure"
     by = f"; allocated by {_culprit(row)}" if row.culprits else ""
+    if unseen(row):
+        by = "; no culprit: before observation"
     return f"{row.cache}: {meaning(row.cache) or 'meaning unknown'}; {freed}{by}"
 
 
@@ -320,9 +323,9 @@ def _counted(container: Container, census: Census) -> str:
         return census.reason or "Kernel objects are not counted yet: b counts them."
     parts = [
         f"{short_size(slab.bytes)} counted {rough_time(census.age_seconds)} ago (b: again)",
-        f"{short_size(slab.reclaimable_bytes)} can be freed",
+        f"{short_size(slab.reclaimable_bytes)} freeable",
     ]
     if slab.kernel_bytes is not None:
         rest = short_size(slab.unattributed_bytes)
-        parts.append(f"kernel: {short_size(slab.kernel_bytes)}, rest: {rest}")
+        parts.append(f"kernel {short_size(slab.kernel_bytes)}, rest {rest}")
     return "; ".join(parts)
