@@ -1,8 +1,12 @@
-"""Who makes kernel memory grow: known look-ups, named by process and system call, to the object."""
+"""Who makes kernel memory grow: known look-ups, named by process and system call, to the object.
+
+`make check-long` (MEMTRACE_SLAB_FILES=100003) adds a real container that makes so many files.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,12 +24,16 @@ from memtrace.kernel.session import Session
 from memtrace.kernel.support import kernel_facts
 from memtrace.samples import SlabCulpritRow
 from tests.kernel.harness.bpf import attached_programs
-from tests.kernel.harness.cgroup import Cgroup
+from tests.kernel.harness.cgroup import Cgroup, ExistingCgroup
+from tests.kernel.harness.containerd import NAMESPACE, Containerd
 from tests.kernel.harness.memtrace import Memtrace
-from tests.kernel.harness.workloads import Workloads
+from tests.kernel.harness.workloads import SOURCES, Workloads
 from tests.outcomes import unavailable
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(120)]
+
+FILES = int(os.environ.get("MEMTRACE_SLAB_FILES", "0"))
+ARMING = 5003  # files, made twice: more than 4 MiB each time
 
 STEP, FEW = 30011, 503
 """Names in one go: 6 MB of dentries, which is growth; and too few to be any."""
@@ -175,3 +183,57 @@ def told(memtrace: Memtrace, cgroup: Cgroup, lookups: Lookups) -> int:
         and culprit["comm"] == "lookups"
         and culprit["syscall"] in STAT
     )
+
+
+class Maker:
+    """A container that makes, finds or removes files in its volume when told to."""
+
+    def __init__(self, containerd: Containerd, disk: Path) -> None:
+        self._containerd = containerd
+        self._volume = disk / "volume"
+        self._volume.mkdir()
+        command = ["gcc", "-O1", "-static", "-o", self._volume / "names", SOURCES / "names.c"]
+        subprocess.run(command, check=True)
+        containerd.run("maker", self._volume, "/bin/sleep", "600")
+        self.cgroup = ExistingCgroup(f"/{NAMESPACE}/maker")
+
+    def do(self, what: str, directory: str, count: int) -> None:
+        """Make, find or remove so many files in a directory of their own."""
+        (self._volume / directory).mkdir(exist_ok=True)
+        task = ("tasks", "exec", "--exec-id", f"{what}-{directory}", "maker")
+        self._containerd.ctr(*task, "/data/names", what, f"/data/{directory}", str(count))
+
+
+@pytest.fixture
+def maker(disk: Path) -> Iterator[Maker]:
+    """The container, gone afterwards."""
+    for program in ("containerd", "ctr", "runc", "busybox"):
+        if not shutil.which(program):
+            unavailable(f"{program} is not installed")
+    with Containerd(disk) as containerd:
+        yield Maker(containerd, disk)
+
+
+@pytest.mark.skipif(not FILES, reason="make check-long")
+def test_a_container_that_made_found_and_removed_files_is_named_and_left(
+    session: Session, maker: Maker
+) -> None:
+    """Its name and system call with as many objects as files; then no program is attached."""
+    watched = Watched(session, maker.cgroup)
+    watched.sample()
+    for directory in ("first", "second"):
+        maker.do("make", directory, ARMING)
+        watched.sample()
+    assert PROGRAM in attached_programs(os.getpid())
+    maker.do("make", "many", FILES)
+    (rows,) = watched.sample()
+    for cache in ("dentry", "inode"):
+        made = [row for row in rows if row.syscall in OPEN and cache in row.cache]
+        assert {row.comm for row in made if row.objects > ARMING} == {"names"}
+        assert FILES <= sum(row.objects for row in made) <= 1.01 * FILES
+    for what in ("find", "remove"):
+        maker.do(what, "many", FILES)
+        watched.sample()
+    for _ in range(7):
+        watched.sample()
+    assert PROGRAM not in attached_programs(os.getpid())
