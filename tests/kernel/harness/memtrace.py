@@ -176,8 +176,8 @@ class Memtrace:
         return _status_bytes(self.pid, "VmRSS")
 
     def descriptors(self) -> int:
-        """How many files memtrace has open."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        """How many files memtrace has open; BPF programs and maps, some on demand, are none."""
+        return sum("bpf" not in _link(each) for each in Path(f"/proc/{self.pid}/fd").iterdir())
 
     def _latest(self) -> Snapshot:
         if self._ended() or not self._lines:
@@ -209,3 +209,10 @@ def _status_bytes(pid: int, name: str) -> int:
         if line.startswith(name + ":"):
             return int(line.split()[1]) * 1024
     raise AssertionError(f"no {name} of {pid}")
+
+
+def _link(descriptor: Path) -> str:
+    try:
+        return os.readlink(descriptor)
+    except OSError:  # closed meanwhile
+        return "bpf"
