@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.noted import over
-from tools.kernels_doc import DOCUMENT, ROWS, Cell, Column, cell, load_record, render
+from tools.kernels_doc import DOCUMENT, NEAR, ROWS, Cell, Column, cell, load_record, render
 
 ROW = next(row for row in ROWS if row.feature == "baseline")
 SUBJECT = ROW.subjects[0]
@@ -41,6 +41,14 @@ def column(reason: str = "", enabled: bool = True, **changed: Any) -> Column:
 def test_a_cell_is_what_ran(found: Column, expected: Cell) -> None:
     """A failed test outweighs everything, and what no test tried is never claimed."""
     assert cell(ROW, found) == expected
+
+
+def test_what_is_proven_to_a_percent_is_not_called_exact() -> None:
+    """The word is the row's; the limits are the kernel's."""
+    row = ROW._replace(proven=NEAR)
+    assert cell(row, column("exact, as counted")) == Cell(NEAR, "as counted")
+    assert cell(row, column("exact")) == Cell(NEAR, "")
+    assert cell(row, column("no", enabled=False)) == Cell("off", "no")
 
 
 def test_reasons_are_notes_and_equal_ones_are_one() -> None:

@@ -36,8 +36,8 @@ Act = Callable[[Path], list[Driver]]
 # -- what a workload is made of: each runs in a child of its own, inside the cgroup ----------
 
 
-def inside(cgroup: Path, name: str, work: Callable[[], object]) -> None:
-    """Run `work` in a child that is in the cgroup and goes by that name."""
+def inside(cgroup: Path, name: str, work: Callable[[], object]) -> int:
+    """Run `work` in a child that is in the cgroup and goes by that name; its pid."""
     child = os.fork()
     if child == 0:
         try:
@@ -51,6 +51,7 @@ def inside(cgroup: Path, name: str, work: Callable[[], object]) -> None:
     _, status = os.waitpid(child, 0)
     if status:
         raise SystemExit(f"workload {name} failed in {cgroup}")
+    return child
 
 
 def write(path: Path, pages: int, block: int) -> None:
@@ -85,9 +86,9 @@ def cold(path: Path, pages: int) -> Path:
     return path
 
 
-def workload(cgroup: Path, function: Callable[..., None], *arguments: Any) -> None:
-    """Run one of the above in the cgroup, named after itself."""
-    inside(cgroup, function.__name__, lambda: function(*arguments))
+def workload(cgroup: Path, function: Callable[..., None], *arguments: Any) -> int:
+    """Run one of the above in the cgroup, named after itself; its pid."""
+    return inside(cgroup, function.__name__, lambda: function(*arguments))
 
 
 # -- the acts: each in a cgroup of its own, returning the drivers there must be --------------

@@ -21,7 +21,7 @@ GUESTS = Guests()
 
 
 @pytest.fixture
-def report(guest_kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Report:
+def report(newer_guest_kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """Every check with what was expected and what memtrace said."""
 
     def run() -> GuestResult:
@@ -31,10 +31,10 @@ def report(guest_kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) 
             "/bin/lookups": workloads["lookups"],
         }
         return run_guest(
-            guest_kernel, SCRIPT, files, disk_megabytes=DISK_MEGABYTES, timeout=SECONDS
+            newer_guest_kernel, SCRIPT, files, disk_megabytes=DISK_MEGABYTES, timeout=SECONDS
         )
 
-    return GUESTS.report(guest_kernel, run)
+    return GUESTS.report(newer_guest_kernel, run)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def report(guest_kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) 
     [
         "culprits",
         "touchers",
+        "mappers",
         "dirtiers",
         "refaults",
         "reasons",
