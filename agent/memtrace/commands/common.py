@@ -56,7 +56,8 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse; argparse alone takes `FILE --for 1m` for the end of all words."""
-        if self._mixing or self._subparsers is not None:
+        helping = {"-h", "--help"} & set(args or ())  # mixing hides the defaults that help tells
+        if self._mixing or helping or self._subparsers is not None:
             return super().parse_known_args(args, namespace)
         self._mixing = True
         try:

@@ -87,7 +87,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         raise CommandError("standard output is closed; send it to a file, a pipe or /dev/null.")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a C locale must not end the run
-    options = _parser().parse_args(arguments)
+    options = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
     if options.command is None:
         raise UsageError("no command given; try 'memtrace top' or 'memtrace --help'.")
     module = importlib.import_module(f"memtrace.commands.{options.command}")
@@ -95,7 +95,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     return code
 
 
-def _parser() -> Parser:
+def _parser(given: Sequence[str]) -> Parser:
+    """Everything there is; the arguments of words that are not `given` are left unread."""
     parser = Parser(
         prog="memtrace",
         description=_DESCRIPTION,
@@ -105,6 +106,9 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"memtrace {__version__}")
     words = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for word, text in COMMANDS.items():
+        if word not in given:
+            words.add_parser(word, help=text)
+            continue
         module = importlib.import_module(f"memtrace.commands.{word}")
         module.add_arguments(words.add_parser(word, help=text, **module.HELP))
     return parser

@@ -186,7 +186,7 @@ def test_top_and_the_kernel_do_without_sqlite() -> None:
     """1.6 MB that only recordings need."""
     code = (
         "import sys; from memtrace.commands import main\n"
-        "main._parser(); import memtrace.collect.live, memtrace.views.json\n"
+        "main._parser(list(main.COMMANDS)); import memtrace.collect.live, memtrace.views.json\n"
         "assert not {'sqlite3', 'memtrace.store.layout'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

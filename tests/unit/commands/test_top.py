@@ -257,6 +257,17 @@ def test_help_names_only_what_exists() -> None:
     assert done.stdout.endswith("light\n")
 
 
+@pytest.mark.parametrize("word", main.COMMANDS)
+def test_every_command_teaches(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its --help says how to call it and what that does, and shows examples."""
+    with pytest.raises(SystemExit) as ended:
+        main.main([word, "--help"])
+    told = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert told.startswith(f"usage: memtrace {word} ")
+    assert "examples:" in told
+
+
 def test_sort_keys_are_those_of_the_model() -> None:
     """They are written twice so that --help need not load the model."""
     from memtrace.model.selection import SORTS
