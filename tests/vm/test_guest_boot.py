@@ -12,6 +12,8 @@ from tests.vm.harness import GuestError, GuestResult, run_guest
 from tests.vm.kernels import KERNELS, GuestKernel, KernelUnavailable, fetch
 
 SCRIPT = Path(__file__).parent / "guest" / "boot.py"
+LAG = 2 * 64 * 4096
+"""Bytes that memory.stat of two CPUs may stay behind: before Linux 5.13 for good."""
 GUESTS: dict[GuestKernel, GuestResult] = {}
 
 
@@ -57,8 +59,8 @@ def test_libbpf_reads_the_kernels_types(facts: dict[str, Any]) -> None:
 def test_files_are_charged(facts: dict[str, Any]) -> None:
     """Page cache of ramfs and of a real ext4 is charged to the writer's cgroup."""
     assert facts["disk"] == "ext4"
-    assert facts["ramfs_charged"] >= 3 << 20
-    assert facts["disk_charged"] >= 5 << 20
+    assert facts["ramfs_charged"] >= (3 << 20) - LAG
+    assert facts["disk_charged"] >= (5 << 20) - LAG
 
 
 def test_stderr_goes_to_the_console(guest: GuestResult) -> None:
