@@ -27,7 +27,9 @@ def contradicted(case: Case) -> Verdict | None:
         claim = f"The ledger and the kernel differ by {size(rest)} of page cache."
         return _refuse(claim, abs(rest), (bytes_of("cache of no known origin", rest),))
     rest, usage = case.memory.unexplained_bytes, case.memory.usage_bytes
-    if rest is not None and usage and abs(rest) > max(LARGE * usage, case.bound):
+    # swapped pages that are still in memory (swap cache) are usage, and in no other figure
+    explained = max(LARGE * (usage or 0), case.bound) + (case.memory.swap_bytes or 0)
+    if rest is not None and usage and abs(rest) > explained:
         claim = f"{size(rest)} of {size(usage)} is in none of the kernel's figures."
         return _refuse(claim, abs(rest), (bytes_of("unexplained usage", rest),))
     return None
