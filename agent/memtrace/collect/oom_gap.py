@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from memtrace.host.files import read_beneath, read_bytes, replace_file
+from memtrace.host.files import read_beneath, replace_file
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.oom_counters import KillCount, kill_counts, machine_kills
+from memtrace.host.procfs import boot_id
 from memtrace.kills import COUNTERS, OomEvent, OomLevel
 
 FILE = "oom_counters.json"
@@ -43,7 +44,7 @@ class KillCounters:
         self._directory = directory
         self._hierarchy = hierarchy
         self._root = root
-        self.boot_id = boot_id(root)
+        self.boot_id = boot_id(root) or ""  # empty where the kernel does not say
         self.saved = _parse(read_beneath(directory, FILE, _LIMIT, os.geteuid()), self.boot_id)
         self.problem = ""
 
@@ -115,12 +116,6 @@ class KillCounters:
             kills=kills,
             since=self.saved.moment if self.saved else None,
         )
-
-
-def boot_id(root: Path = Path("/")) -> str:
-    """The id of this boot; empty where the kernel does not say."""
-    found = read_bytes(root / "proc/sys/kernel/random/boot_id", 64) or b""
-    return found.decode("ascii", "replace").strip()
 
 
 def _parse(data: bytes | None, boot: str) -> Saved | None:

@@ -1,6 +1,6 @@
 """Watches who has kernel objects allocated, while kernel memory grows: attaches, reads, detaches.
 
-When is slab_arming.py's decision; whose is slab_culprits.py's table. Growth that nobody
+When is arming.py's decision; whose is slab_culprits.py's table. Growth that nobody
 watched is counted here, because it has no culprit.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from memtrace.collect.slab_arming import Arming
+from memtrace.collect.arming import Arming
 from memtrace.collect.slab_culprits import UNNAMED, CgroupCulprits, Comm, Who
 from memtrace.kernel import wire
 from memtrace.kernel.errors import BpfError

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memtrace.commands.common import CommandError, UsageError, check_root
+from memtrace.commands.common import CommandError, UsageError, check_root, live_errors
 from memtrace.commands.stopping import Stopping, stopping
 
 if TYPE_CHECKING:
@@ -162,17 +162,13 @@ def _listening(settings: Settings, health: Any) -> Iterator[int | None]:
 @contextmanager
 def _open(settings: Settings) -> Iterator[Opened]:
     """Everything attached; the capture first, so that no kill is missed while the rest starts."""
-    from memtrace.collect.live import LiveError, open_live
+    from memtrace.collect.live import open_live
     from memtrace.collect.oom_capture import open_capture
     from memtrace.samples import Feature
 
-    try:
+    where = (settings.root, settings.engine, settings.baseline, settings.state_dir)
+    with live_errors():
         capture = open_capture(settings.root)
-        with nullcontext() if isinstance(capture, Feature) else capture:
-            where = (settings.root, settings.engine, settings.baseline, settings.state_dir)
-            with open_live(*where) as live:
-                yield Opened(live, capture)
-    except LiveError as error:
-        failure = CommandError(error.sentence)
-        failure.exit_code = error.exit_code
-        raise failure from error
+        held = nullcontext() if isinstance(capture, Feature) else capture
+        with held, open_live(*where) as live:
+            yield Opened(live, capture)

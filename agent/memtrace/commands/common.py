@@ -7,7 +7,7 @@ import contextlib
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -45,6 +45,19 @@ class TargetNotFoundError(CommandError):
     """What was asked for does not exist."""
 
     exit_code = 4
+
+
+@contextlib.contextmanager
+def live_errors() -> Iterator[None]:
+    """Turn what the live source says when it cannot go on into a CommandError."""
+    from memtrace.collect.live import LiveError
+
+    try:
+        yield
+    except LiveError as error:
+        failure = CommandError(error.sentence)
+        failure.exit_code = error.exit_code
+        raise failure from error
 
 
 class Parser(argparse.ArgumentParser):

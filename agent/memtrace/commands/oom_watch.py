@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from memtrace.commands.common import (
-    CommandError,
     MissingFeatureError,
     UsageError,
     check_root,
     complain,
+    live_errors,
 )
 from memtrace.commands.oom import wanted
 from memtrace.commands.stopping import Stopping, stopping
@@ -33,20 +33,14 @@ MINUTE = 60
 
 def run(options: argparse.Namespace) -> int:
     """Watch until Ctrl-C or SIGTERM."""
-    from memtrace.collect.live import LiveError
     from memtrace.service.protection import prefer
 
     check_root(options.root)
     prefer()
     if options.oom_dir.exists() and not options.oom_dir.is_dir():
         raise UsageError(f"--oom-dir {options.oom_dir} is no directory.")
-    try:
-        with stopping() as wish, _opened(options) as (live, capture):
-            _watch(options, wish, live, capture)
-    except LiveError as error:
-        failure = CommandError(error.sentence)
-        failure.exit_code = error.exit_code
-        raise failure from error
+    with live_errors(), stopping() as wish, _opened(options) as (live, capture):
+        _watch(options, wish, live, capture)
     return 0
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memtrace.commands.common import (
-    CommandError,
     TargetNotFoundError,
     cgroup_of,
     check_root,
+    live_errors,
     positive,
 )
 
@@ -86,16 +86,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _census(root: Path) -> tuple[Sample, str]:
-    from memtrace.collect.live import LiveError
     from memtrace.collect.slab_sample import slab_sample
 
-    try:
-        with _progress() as tell:
-            sample, hierarchy = slab_sample(root, tell)
-    except LiveError as error:
-        failure = CommandError(error.sentence)
-        failure.exit_code = error.exit_code
-        raise failure from error
+    with live_errors(), _progress() as tell:
+        sample, hierarchy = slab_sample(root, tell)
     return sample, str(hierarchy.mount)
 
 

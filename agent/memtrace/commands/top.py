@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from memtrace.commands.common import (
     DEFAULT_ROWS,
-    CommandError,
     MissingFeatureError,
     TargetNotFoundError,
     UsageError,
@@ -28,6 +27,7 @@ from memtrace.commands.common import (
     cgroup_of,
     check_root,
     interval,
+    live_errors,
     positive,
 )
 from memtrace.commands.keys import keyboard, pressed
@@ -197,17 +197,11 @@ def opened(options: argparse.Namespace, opener: Opener | None) -> Iterator[Live]
         with opener(options.root, options.engine, not options.no_baseline) as live:
             yield live
         return
-    from memtrace.collect.live import LiveError, open_live
+    from memtrace.collect.live import open_live
 
-    try:
-        with open_live(
-            options.root, options.engine, not options.no_baseline, options.state_dir
-        ) as live:
-            yield live
-    except LiveError as error:
-        failure = CommandError(error.sentence)
-        failure.exit_code = error.exit_code
-        raise failure from error
+    where = (options.root, options.engine, not options.no_baseline, options.state_dir)
+    with live_errors(), open_live(*where) as live:
+        yield live
 
 
 def baseline_progress(wish: Stopping) -> Callable[[int, int], None]:

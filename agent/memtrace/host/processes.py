@@ -61,7 +61,7 @@ def _facts(
     waited = _ask(stalls, tgid)
     io = _read(directory, "io")
     peak = _amount(_read(directory, "status"), b"VmHWM:")
-    if not _is_it(directory, start):
+    if stalls is not None and not _is_it(directory, start):
         return None  # it ended meanwhile, and the pid asked about may be another's
     return ProcessFacts(
         None if peak is None else peak * 1024,

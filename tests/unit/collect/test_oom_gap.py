@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -20,12 +21,13 @@ class Machine:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.state = root / "state"
-        self.boot("boot-1")
+        self.boot(1)
         self.set(0, 0)
 
-    def boot(self, name: str) -> None:
+    def boot(self, number: int) -> None:
         """Start anew."""
-        trees.write(self.root, "proc/sys/kernel/random/boot_id", f"{name}\n")
+        boot_id = str(UUID(int=number))
+        trees.write(self.root, "proc/sys/kernel/random/boot_id", f"{boot_id}\n")
 
     def set(self, cgroup: int, machine: int) -> None:
         """What the kernel counts."""
@@ -83,7 +85,7 @@ def test_counters_of_another_boot_say_nothing(machine: Machine) -> None:
     """Ids and counts begin anew."""
     machine.set(1, 1)
     save(machine.open())
-    machine.boot("boot-2")
+    machine.boot(2)
     machine.set(3, 3)
     assert machine.open().missed({}) == []
 

@@ -38,3 +38,11 @@ def test_without_a_second_referee_memory_stat_decides() -> None:
 def test_one_page_off_is_not_proven(wrong: dict[str, Any]) -> None:
     """Whichever of them it is."""
     assert not replace(AGREED, **wrong).ok
+
+
+@pytest.mark.parametrize(
+    ("file", "proven"), [(4099, True), (4092, True), (4091, False), (4100, False)]
+)
+def test_what_reclaim_took_is_no_difference(file: int, proven: bool) -> None:
+    """Seven pages are in the ledger as reclaimed: no more than those may be missing."""
+    assert replace(AGREED, file=file, reclaimed=7).ok == proven

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memtrace.collect.slab_arming import Arming
+from memtrace.collect.arming import Arming
 from memtrace.samples import CgroupSample
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrace.collect.slab_arming import MIB, QUIET_SECONDS, Arming
+from memtrace.collect.arming import MIB, QUIET_SECONDS, Arming
 
 EVERY = 2.0  # seconds between samples
 

@@ -1,14 +1,15 @@
-"""When to watch who has kernel objects allocated: while kernel memory grows, or on request.
+"""When to watch what is dear to watch: while an amount grows, or on request.
 
-Watching costs whoever makes files, so it begins only when a cgroup's kernel memory grew at
-two samples in a row, and ends after a while without. Decides only; knows no cgroup and no clock.
+The amounts are kernel memory (slab_watch.py) and what was read again (watches/thrashing.py).
+Watching begins when one grew at two samples in a row, and ends after a while without. Decides
+only; knows no cgroup and no clock.
 """
 
 from __future__ import annotations
 
 MIB = 1 << 20
 GROWS = MIB
-"""Bytes a second from which on kernel memory grows; and at least so much between two samples."""
+"""Bytes a second from which on it grows; and at least so much between two samples."""
 STEP = 4 * MIB
 """Growth between two samples that counts however long they are apart."""
 SAMPLES = 2
@@ -17,7 +18,7 @@ STILL = MIB // 4
 """Bytes a second below which it does not grow: one CPU may hold back so much for a while."""
 QUIET_SECONDS = 10.0
 QUIET_SAMPLES = 3
-"""How long, and how often looked at, kernel memory stands still before watching ends."""
+"""How long, and how often looked at, it stands still before watching ends."""
 
 
 class Arming:
@@ -34,7 +35,7 @@ class Arming:
     def step(self, now: float, growth: int) -> bool:
         """Whether to watch from now (monotonic seconds) on.
 
-        `growth`: the most that any cgroup's kernel memory grew since the step before, in bytes.
+        `growth`: the most that any cgroup's amount grew since the step before, in bytes.
         """
         elapsed = 0.0 if self._before is None else now - self._before
         self._before = now
