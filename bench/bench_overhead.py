@@ -28,6 +28,7 @@ ROUNDS, QUICK_ROUNDS = 12, 3
 REPEATS, COLD_REPEATS = 12, 2  # per tracer and round
 WORKLOAD_CPU = os.cpu_count() - 1 if (os.cpu_count() or 1) > 1 else 0
 TRACER_CPU = 0
+FREED_SECONDS = 5.0
 ONE_LINER = (
     "tracepoint:filemap:mm_filemap_add_to_page_cache,"
     "tracepoint:filemap:mm_filemap_delete_from_page_cache"
@@ -186,7 +187,17 @@ def figures_of(samples: Samples, case: str) -> Figures:
 
 
 def other_programs() -> int:
-    """How many tracing programs somebody else has attached: they are part of "off"."""
+    """How many tracing programs somebody else has attached: they are part of "off".
+
+    A program is listed until the kernel has freed it, a moment after it was closed.
+    """
+    deadline = time.monotonic() + FREED_SECONDS
+    while (count := _tracing_programs()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return count
+
+
+def _tracing_programs() -> int:
     listed = subprocess.run([BPFTOOL, "-j", "prog", "list"], capture_output=True, check=True)
     kinds = {"tracing", "tracepoint", "raw_tracepoint"}
     return sum(entry["type"] in kinds for entry in json.loads(listed.stdout or b"[]"))
