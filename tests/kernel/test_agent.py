@@ -23,7 +23,7 @@ def test_it_answers_and_ends_in_order(tmp_path: Path) -> None:
         health = agent.ask("/healthz")
         assert health["status"] == "ok"
         assert health["samples"] >= 2
-        assert agent.ask("/version")["engine"] == "auto"
+        assert agent.ask("/version")["engine"] == "libbpf"
         assert agent.stop() == 0
         assert agent.events("stopped")
     with Recording(agent.history) as past:

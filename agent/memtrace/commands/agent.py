@@ -150,7 +150,7 @@ def _listening(settings: Settings, health: Any) -> Iterator[int | None]:
         yield None
         return
     try:
-        listener = Listener(*where, health.routes(settings.engine))
+        listener = Listener(*where, health.routes())
     except ListenError as error:
         raise CommandError(
             f"{error}; give another --listen HOST:PORT, or --listen none."

@@ -98,7 +98,7 @@ class Loop:
             self._watch.failed("sample_failed", error.sentence)
             return
         first = self._health.samples == 0
-        self._health.sampled()
+        self._health.sampled(sample.engine)
         self._before.append(sample)
         self._history.append(sample)
         self._watch.look(sample)

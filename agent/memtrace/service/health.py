@@ -30,10 +30,11 @@ class Health:
         self._sampled: float | None = None
         self.samples = 0
         self.problem = ""  # why the last sample failed
+        self.engine: str | None = None  # what the probes run on, once there was a sample
 
-    def sampled(self) -> None:
-        """A sample was taken."""
-        self._sampled, self.problem = self._clock(), ""
+    def sampled(self, engine: str) -> None:
+        """A sample was taken; `engine`: with what."""
+        self._sampled, self.problem, self.engine = self._clock(), "", engine
         self.samples += 1
 
     def state(self) -> dict[str, Any]:
@@ -51,14 +52,17 @@ class Health:
             "uptime_seconds": round(now - self._started, 3),
         }
 
-    def routes(self, engine: str) -> dict[str, Route]:
+    def routes(self) -> dict[str, Route]:
         """What to serve: /healthz and /version."""
-        version = {"version": __version__, "engine": engine, "kernel": platform.release()}
-        return {"/healthz": self._healthz, "/version": lambda: _json(200, version)}
+        return {"/healthz": self._healthz, "/version": self._version}
 
     def _healthz(self) -> Answer:
         state = self.state()
         return _json(200 if state["status"] == "ok" else 503, state)
+
+    def _version(self) -> Answer:
+        answer = {"version": __version__, "engine": self.engine, "kernel": platform.release()}
+        return _json(200, answer)
 
 
 def _json(status: int, content: dict[str, Any]) -> Answer:

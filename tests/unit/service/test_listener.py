@@ -95,10 +95,10 @@ def test_healthy_is_a_fresh_sample() -> None:
     """Ok at the start and after a sample; unwell when there was none for ten seconds."""
     now = [100.0]
     health = Health(1.0, lambda: now[0])
-    route = health.routes("libbpf")["/healthz"]
+    route = health.routes()["/healthz"]
     assert route().status == 200
     now[0] += 9
-    health.sampled()
+    health.sampled("libbpf")
     now[0] += 9
     assert json.loads(route().body) == {
         "status": "ok",
@@ -116,5 +116,14 @@ def test_a_failed_sample_is_told() -> None:
     health = Health(1.0, lambda: 0.0)
     health.problem = "the kernel refused a read"
     assert health.state()["status"] == "the kernel refused a read"
-    health.sampled()
+    health.sampled("libbpf")
     assert health.state()["status"] == "ok"
+
+
+def test_the_version_names_the_engine_in_use() -> None:
+    """What the probes run on, not what was asked for; null until there was a sample."""
+    health = Health(1.0)
+    version = health.routes()["/version"]
+    assert json.loads(version().body)["engine"] is None
+    health.sampled("libbpf")
+    assert json.loads(version().body)["engine"] == "libbpf"
