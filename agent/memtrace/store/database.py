@@ -9,11 +9,11 @@ import errno
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from memtrace.store.errors import StoreError
+from memtrace.store.errors import StoreError, UnusableError
 from memtrace.store.segments import LARGEST_PIECE
 
 APPLICATION = 0x6D747263  # "mtrc", in the header of the file
@@ -44,11 +44,13 @@ def sentences(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
-            raise StoreError(f"{path} is no recording of memtrace.") from error
-        raise StoreError(f"{doing} {path} failed: {error}.") from error
+        name = getattr(error, "sqlite_errorname", "")
+        if name == "SQLITE_NOTADB":
+            raise UnusableError(f"{path} is no recording of memtrace.") from error
+        kind = UnusableError if name.startswith("SQLITE_CORRUPT") else StoreError
+        raise kind(f"{doing} {path} failed: {error}.") from error
     except UnicodeDecodeError as error:  # in SQLite's complaint about a damaged table
-        raise StoreError(f"{path} is damaged.") from error
+        raise UnusableError(f"{path} is damaged.") from error
 
 
 def refuse_existing(path: Path) -> None:
@@ -58,23 +60,44 @@ def refuse_existing(path: Path) -> None:
             raise StoreError(f"{each} exists already; remove it or give another name.")
 
 
+def remove(path: Path, parts: Sequence[str] = ("", *COMPANIONS)) -> None:
+    """Remove a recording, or some parts of it, as far as that goes."""
+    for more in parts:
+        with suppress(OSError):
+            os.unlink(f"{path}{more}")
+
+
 def make(path: Path) -> sqlite3.Connection:
-    """Make an empty recording where nothing is, readable by its owner only. Raises StoreError."""
+    """Make an empty recording where nothing is, readable by its owner only. Raises StoreError.
+
+    Whole or not at all: half a recording would look like a damaged one.
+    """
     refuse_existing(path)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
-    with sentences(path, "writing"):
-        connection = _connect(path, "mode=rw")
-        _prepare(connection)
-        connection.execute("BEGIN")
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        for statement in TABLES.values():
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA}")
-        connection.execute("COMMIT")
-        return connection
+    connection = None
+    try:
+        with sentences(path, "writing"):
+            connection = _connect(path, "mode=rw")
+            _lay_out(connection)
+            return connection
+    except BaseException:
+        if connection is not None:
+            connection.close()
+        remove(path)
+        raise
+
+
+def _lay_out(connection: sqlite3.Connection) -> None:
+    _prepare(connection)
+    connection.execute("BEGIN")
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    for statement in TABLES.values():
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA}")
+    connection.execute("COMMIT")
 
 
 def resume(path: Path) -> sqlite3.Connection:
@@ -110,7 +133,7 @@ def _check_file(path: Path) -> None:
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
     if not is_file:
-        raise StoreError(f"{path} is no recording of memtrace.")
+        raise UnusableError(f"{path} is no recording of memtrace.")
     if not os.access(path, os.R_OK):
         raise StoreError(f"{path} cannot be read: {os.strerror(errno.EACCES)}.")
 
@@ -128,17 +151,17 @@ def _checked(path: Path, how: str) -> sqlite3.Connection:
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Raise StoreError unless the file is a recording that this memtrace understands."""
     if _pragma(connection, "application_id") != APPLICATION:
-        raise StoreError(f"{path} is no recording of memtrace.")
+        raise UnusableError(f"{path} is no recording of memtrace.")
     schema = _pragma(connection, "user_version")
     if schema > SCHEMA:
-        raise StoreError(
+        raise UnusableError(
             f"{path} was recorded by a newer memtrace (schema {schema}; this one reads up to "
             f"{SCHEMA}); upgrade memtrace to look at it."
         )
     # Views, triggers and the like are SQL of whoever made the file: none of it is run.
     found = connection.execute("SELECT name, sql FROM sqlite_master LIMIT 9").fetchall()
     if len(found) != len(TABLES) or dict(found) != TABLES or schema != SCHEMA:
-        raise StoreError(f"{path} is no recording of memtrace, or damaged.")
+        raise UnusableError(f"{path} is no recording of memtrace, or damaged.")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

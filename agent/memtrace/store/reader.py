@@ -61,6 +61,12 @@ class Recording:
         """Let go of the file. May be called twice."""
         self._database.close()
 
+    def boot(self, run: int) -> str | None:
+        """Return in which boot of the machine a run was written; None: damaged."""
+        with database.sentences(self._path, "reading"):
+            row = self._database.execute("SELECT boot FROM runs WHERE run = ?", (run,)).fetchone()
+        return row[0] if row and isinstance(row[0], str) else None
+
     def sample(self, index: int) -> Sample:
         """Return the sample of moments[index]."""
         moment = self.moments[index]

@@ -76,6 +76,8 @@ class Writer:
                 self._oldest = self._first_number()
         except BaseException:
             self.close()
+            if anew:
+                database.remove(path)
             raise
         self._segment: SegmentWriter | None = None
         self._segment_number = 0
@@ -83,6 +85,7 @@ class Writer:
 
     def append(self, sample: Sample) -> None:
         """Write one sample. After an error the next one may be tried: it will stand alone."""
+        self._refuse_elsewhere()
         last = self._last
         number, position = last.number + 1, last.position + self._elapsed(sample)
         segment = self._segment
@@ -124,6 +127,15 @@ class Writer:
             self._drop_cache()
             os.close(self._file)
             self._file = -1
+
+    def _refuse_elsewhere(self) -> None:
+        """Raise StoreError unless the file is where it was: nobody could read what is written."""
+        try:
+            same = os.path.samestat(self._path.stat(), os.fstat(self._file))
+        except OSError:
+            same = False
+        if not same:
+            raise StoreError(f"{self._path} was removed or replaced while it was written.")
 
     def _write(self, moment: tuple[float, ...], piece: bytes) -> None:
         with database.sentences(self._path, "writing"), self._database:
