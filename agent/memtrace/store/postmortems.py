@@ -41,8 +41,8 @@ class _Record(NamedTuple):
 class Postmortems:
     """Writes records. Never raises for the disk's sake: `problem` says what is wrong.
 
-    `problem` is one sentence while records wait because the directory cannot be written, else
-    empty.
+    `problem` is one sentence while the directory cannot be written, else empty. That is found out
+    at the beginning and with every record.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Postmortems:
         self._waiting: deque[_Record] = deque(maxlen=WAITING)
         self._last = max(ids(directory), default="")
         self.problem = ""
+        self._attempt()
 
     @property
     def waiting(self) -> int:
@@ -71,10 +72,14 @@ class Postmortems:
 
     def write(self) -> None:
         """Write what waits, oldest first, as far as that goes."""
-        if not self._waiting:
-            return
+        if self._waiting or self.problem:
+            self._attempt()
+
+    def _attempt(self) -> None:
         try:
             with _opened(self._directory) as folder:
+                if not self._waiting:
+                    _try_out(folder)
                 while batch := list(islice(self._waiting, _BATCH)):
                     _write(folder, batch)
                     for _ in batch:
@@ -134,12 +139,20 @@ def _stamp(moment: datetime) -> str:
 @contextlib.contextmanager
 def _opened(directory: Path) -> Iterator[int]:
     """The directory, made when it is not there (any more)."""
-    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # if it is none, opening it says so
+        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
     folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield folder
     finally:
         os.close(folder)
+
+
+def _try_out(folder: int) -> None:
+    """Raise OSError where no file can be made; permissions alone do not tell."""
+    name = f"try-{os.getpid()}{_TEMPORARY}"
+    os.close(_created(folder, name, b""))
+    _remove(folder, name)
 
 
 def _write(folder: int, batch: list[_Record]) -> None:
@@ -156,8 +169,7 @@ def _write(folder: int, batch: list[_Record]) -> None:
         _sync_all(opened)
     except OSError:
         for name, _ in files:  # a full disk is not to be filled with halves
-            with contextlib.suppress(OSError):
-                _remove(folder, f"{name}{_TEMPORARY}")
+            _discard(folder, f"{name}{_TEMPORARY}")
         raise
     finally:
         for fd in opened:
@@ -201,18 +213,18 @@ def _sync_all(opened: list[int]) -> None:
 
 
 def _bound(folder: int, max_records: int, max_bytes: int) -> None:
-    """Remove the oldest records, and what an interrupted write left behind."""
+    """Remove the oldest records, and what an interrupted write left behind, if that can be."""
     names = os.listdir(folder)
     for name in names:
         if name.endswith(_TEMPORARY):
-            _remove(folder, name)
+            _discard(folder, name)
     kept = sorted((name[:-5] for name in names if _is_record(name)), reverse=True)
     total = 0
     for number, record_id in enumerate(kept):
         total += sum(_size(folder, f"{record_id}.{ending}") for ending in ("json", "txt"))
         if number >= max_records or (number and total > max_bytes):
-            _remove(folder, f"{record_id}.json")
-            _remove(folder, f"{record_id}.txt")
+            _discard(folder, f"{record_id}.json")
+            _discard(folder, f"{record_id}.txt")
 
 
 def _size(folder: int, name: str) -> int:
@@ -220,6 +232,11 @@ def _size(folder: int, name: str) -> int:
         return os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
     except OSError:
         return 0
+
+
+def _discard(folder: int, name: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(name, dir_fd=folder)
 
 
 def _remove(folder: int, name: str) -> None:

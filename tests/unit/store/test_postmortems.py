@@ -85,6 +85,25 @@ def test_records_wait_while_the_directory_cannot_be_written(tmp_path: Path) -> N
     assert ids(tmp_path / "oom") == made
 
 
+def test_a_directory_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
+    """Not at the first kill; and it is found out when that is over."""
+    (tmp_path / "oom").write_text("a file is in the way")
+    store = Postmortems(tmp_path / "oom")
+    assert "Not a directory" in store.problem
+    (tmp_path / "oom").unlink()
+    store.write()
+    assert store.problem == ""
+    assert os.listdir(tmp_path / "oom") == []
+
+
+def test_what_cannot_be_removed_is_no_problem(tmp_path: Path) -> None:
+    """A directory that somebody made, called like a file of ours."""
+    (tmp_path / "x.new").mkdir()
+    store = Postmortems(tmp_path)
+    assert [put(store)] == ids(tmp_path)
+    assert store.problem == ""
+
+
 @pytest.mark.parametrize("call", ["write", "fsync", "rename"])
 def test_a_full_disk_damages_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
