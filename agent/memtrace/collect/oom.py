@@ -159,16 +159,17 @@ class Grouping:
     def __init__(self) -> None:
         self._waiting: dict[tuple[int, int], _Group] = {}
 
-    def add(self, kill: Kill) -> None:
-        """Take one record."""
+    def add(self, kill: Kill) -> int:
+        """Take one record; return its victim's number in the group, 0 for one known already."""
         group = self._waiting.setdefault(kill.group, _Group([], kill.boot_ns))
         group.last_ns = max(group.last_ns, kill.boot_ns)
         if any(_same(kill, known) for known in group.kills):
-            return
-        if len(group.kills) < MAX_VICTIMS:
-            group.kills.append(kill)
-        else:
+            return 0
+        if len(group.kills) >= MAX_VICTIMS:
             group.too_many = True
+            return MAX_VICTIMS + 1
+        group.kills.append(kill)
+        return len(group.kills)
 
     def due(self, now_ns: int) -> float | None:
         """Seconds until the next group is complete; None: nothing waits."""

@@ -74,7 +74,7 @@ class OomCapture(Closing):
         ]
 
     def told(self) -> Counter[int]:
-        """Victims of the kernel's killer since attaching, by cgroup id."""
+        """Victims of the kernel's killer since attaching, by cgroup id, as its counters count."""
         self._probe.drain(self._on_record)
         return self._told
 
@@ -92,9 +92,10 @@ class OomCapture(Closing):
     def _on_record(self, record: memoryview) -> None:
         kill = decode(record, self._page)
         if kill is not None:
-            self._grouping.add(kill)
-            if kill.source == KERNEL and kill.victim.cgroup_id is not None:
-                self._told[kill.victim.cgroup_id] += 1
+            number = self._grouping.add(kill)
+            if number and kill.source == KERNEL and kill.victim.cgroup_id is not None:
+                again = number == 2  # of a group the kernel counts the first one twice
+                self._told[kill.victim.cgroup_id] += 1 + again
 
     def _memory(self, event: OomEvent, cause: Cause | None) -> dict[str, int] | None:
         """What the kernel held of the cgroup; of a machine nothing is told."""

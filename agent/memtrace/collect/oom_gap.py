@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from memtrace.host.files import read_beneath, replace_file
 from memtrace.host.hierarchy import Hierarchy
@@ -34,6 +34,13 @@ class Saved:
         self.cgroups = cgroups
 
 
+class Counts(NamedTuple):
+    """The kernel's counters at one moment; `machine`: None where it does not say."""
+
+    machine: int | None
+    cgroups: dict[int, KillCount]
+
+
 class KillCounters:
     """The counters, kept in the state directory. None of its methods raises.
 
@@ -48,18 +55,17 @@ class KillCounters:
         self.saved = _parse(read_beneath(directory, FILE, _LIMIT, os.geteuid()), self.boot_id)
         self.problem = ""
 
-    def missed(self, recorded: Mapping[int, int]) -> list[OomEvent]:
+    def missed(self, counts: Counts, recorded: Mapping[int, int]) -> list[OomEvent]:
         """One event for each cgroup in which more was killed than is known, and one for the rest.
 
-        `recorded`: victims by cgroup id in records made since the counters were saved. Call it
-        once attached: what is killed from then on is told. Without saved counters nothing is
-        known to be missed.
+        `recorded`: victims by cgroup id, told since attaching or in records made since the
+        counters were saved, as of the moment of `counts`. Without saved counters nothing is known
+        to be missed.
         """
         if self.saved is None:
             return []
-        now, machine = kill_counts(self._hierarchy), machine_kills(self._root)
-        made = []
-        for cgroup_id, count in now.items():
+        machine, made = counts.machine, []
+        for cgroup_id, count in counts.cgroups.items():
             known = self.saved.cgroups.get(cgroup_id, 0) + recorded.get(cgroup_id, 0)
             if count.kills > known:
                 made.append(self._event(count.kills - known, cgroup_id, count))
@@ -70,12 +76,20 @@ class KillCounters:
                 made.append(self._event(rest, None, None))
         return made
 
+    def read(self) -> Counts:
+        """The counters as they are: the machine's first, never ahead of the cgroups'."""
+        return Counts(machine_kills(self._root), kill_counts(self._hierarchy))
+
     def now(self) -> Saved:
-        """The counters as they are."""
+        """The counters as they are, to be kept."""
         moment, boot_ns = time.time(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        machine = machine_kills(self._root) or 0  # before the cgroups': never ahead of them
-        counts = kill_counts(self._hierarchy)
-        return Saved(moment, boot_ns, machine, {key: count.kills for key, count in counts.items()})
+        machine, cgroups = self.read()
+        kills = {key: count.kills for key, count in cgroups.items()}
+        return Saved(moment, boot_ns, machine or 0, kills)
+
+    def kept(self) -> bool:
+        """Whether what was saved is still there, and was the last that should be."""
+        return not self.problem and (self._directory / FILE).exists()
 
     def save(self, counts: Saved) -> None:
         """Keep counters, as `now` told them."""
@@ -90,7 +104,10 @@ class KillCounters:
         try:
             self._write(json.dumps(document, separators=(",", ":")).encode())
         except OSError as error:
-            self.problem = f"{self._directory} cannot be written: {error.strerror}"
+            self.problem = (
+                f"kills while memtrace is not running would not be noticed: {self._directory} "
+                f"cannot be written: {error.strerror}"
+            )
         else:
             self.problem = ""
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from memtrace.collect.oom_capture import OomCapture
-from memtrace.collect.oom_gap import KillCounters
-from memtrace.kills import KERNEL, OomEvent
+from memtrace.collect.oom_gap import Counts, KillCounters
+from memtrace.kills import COUNTERS, KERNEL, OomEvent
 from memtrace.model.oom_history import Background, background
 from memtrace.model.postmortem import explain, paths_of
 from memtrace.samples import Identity, Sample
@@ -23,6 +23,9 @@ from memtrace.store.postmortems import Postmortems, ids, read
 from memtrace.views import oom_json, postmortem
 
 SAVE_SECONDS = 1.0
+SETTLE_SECONDS = 0.005
+"""The kernel counts a kill microseconds before it tells of it; on a busy machine some more."""
+SETTLE_TRIES = 100
 _NOTHING = background(())
 
 Document = dict[str, Any]
@@ -56,6 +59,11 @@ class OomRecorder:
         """Why records cannot be written now, in one sentence; empty when they can."""
         return self._store.problem
 
+    @property
+    def forgetful(self) -> str:
+        """Why kills while memtrace is not running would not be noticed; empty when they would."""
+        return self._counters.problem
+
     def due(self, most: float) -> float:
         """Seconds until `tick` has something to do, at most `most`."""
         due = self._capture.due()
@@ -63,8 +71,9 @@ class OomRecorder:
 
     def catch_up(self, samples: Sequence[Sample] = ()) -> list[Document]:
         """Record what was killed since the last run, as far as counters tell. Once, at start."""
-        known = _recorded(self._directory, self._counters) + self._capture.told()
-        made = self._record(self._counters.missed(known), samples)
+        counts, told = self._at_rest()
+        known = _recorded(self._directory, self._counters) + told
+        made = self._record(self._counters.missed(counts, known), samples)
         self._save(first=self._counters.saved is None)
         return made
 
@@ -76,9 +85,10 @@ class OomRecorder:
         made = self._record(self._capture.events(), samples)
         self._unsaved = self._unsaved or bool(made)
         self._store.write()
-        due = time.monotonic() - self._saved_at >= SAVE_SECONDS
-        if self._unsaved and due:
-            self._save()
+        if time.monotonic() - self._saved_at >= SAVE_SECONDS:
+            self._saved_at = time.monotonic()
+            if self._unsaved or not self._counters.kept():
+                self._save()
         return made
 
     def close(self) -> None:
@@ -87,10 +97,23 @@ class OomRecorder:
         if self._unsaved:
             self._save()
 
+    def _at_rest(self) -> tuple[Counts, Counter[int]]:
+        """The kernel's counters and what was told, of one moment: none was counted but not told.
+
+        Where kills never stop for long enough, what was told may be ahead.
+        """
+        for _ in range(SETTLE_TRIES):
+            before, counts = self._capture.told().total(), self._counters.read()
+            time.sleep(SETTLE_SECONDS)
+            told = self._capture.told()
+            if told.total() == before:
+                break
+        return counts, told
+
     def _save(self, first: bool = False) -> None:
         """Keep the counters, once every kill that they know has its record: else it would hide."""
-        self._saved_at = time.monotonic()
         counts = self._counters.now()
+        time.sleep(SETTLE_SECONDS)
         self._capture.told()
         if first or (self._capture.due() is None and not self._store.waiting):
             self._counters.save(counts)
@@ -134,7 +157,10 @@ def _span(samples: Sequence[Sample]) -> tuple[float, float] | None:
 
 
 def _recorded(directory: Path, counters: KillCounters) -> Counter[int]:
-    """Victims of the kernel's killer recorded since the counters were saved, by cgroup id."""
+    """Victims recorded since the counters were saved, by cgroup id, as the kernel counts them.
+
+    Those told late, too: in a storm of kills it may end again before it could save.
+    """
     found: Counter[int] = Counter()
     if counters.saved is None:
         return found
@@ -143,10 +169,18 @@ def _recorded(directory: Path, counters: KillCounters) -> Counter[int]:
             document = json.loads(read(directory, record_id) or b"")
             if document["boot_id"] != counters.boot_id:
                 break
-            if document["boot_ns"] >= counters.saved.boot_ns and document["source"] == KERNEL:
-                victims = [victim["cgroup_id"] for victim in document["victims"]]
-                found.update(victims)
-                found.update(victims[:1] if len(victims) > 1 else ())  # counted twice in a group
+            if document["boot_ns"] >= counters.saved.boot_ns:
+                found.update(_counted(document))
         except (ValueError, KeyError, TypeError):
             continue
     return found
+
+
+def _counted(document: Document) -> Counter[int]:
+    """What the kernel counted for one record, by cgroup id."""
+    if document["source"] == COUNTERS:
+        return Counter({document["oom_cgroup"]["cgroup_id"]: int(document["kills"])})
+    if document["source"] != KERNEL:
+        return Counter()
+    victims = [victim["cgroup_id"] for victim in document["victims"]]
+    return Counter(victims + victims[: len(victims) > 1])  # of a group the first counts twice

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memtrace.collect.oom_gap import FILE, KillCounters, _parse
 from memtrace.host.hierarchy import Hierarchy
-from memtrace.kills import COUNTERS
+from memtrace.kills import COUNTERS, OomEvent
 from tests.unit.host import trees
 
 
@@ -49,6 +49,12 @@ def save(counters: KillCounters) -> None:
     counters.save(counters.now())
 
 
+def missed(machine: Machine, recorded: dict[int, int]) -> list[OomEvent]:
+    """What memtrace tells when it starts again."""
+    counters = machine.open()
+    return counters.missed(counters.read(), recorded)
+
+
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     """A machine without a kill."""
@@ -58,7 +64,7 @@ def machine(tmp_path: Path) -> Machine:
 def test_without_saved_counters_nothing_was_missed(machine: Machine) -> None:
     """The first start ever: when the kernel counted what is unknown."""
     machine.set(3, 9)
-    assert machine.open().missed({}) == []
+    assert missed(machine, {}) == []
 
 
 def test_what_was_counted_meanwhile_is_told_late(machine: Machine) -> None:
@@ -66,7 +72,7 @@ def test_what_was_counted_meanwhile_is_told_late(machine: Machine) -> None:
     machine.set(1, 1)
     save(machine.open())
     machine.set(3, 8)
-    here, gone = machine.open().missed({})
+    here, gone = missed(machine, {})
     assert (here.source, here.kills, here.cgroup_id) == (COUNTERS, 2, machine.id)
     assert here.levels[0].path == "/web"
     assert (gone.kills, gone.cgroup_id, gone.levels) == (5, None, ())
@@ -77,8 +83,8 @@ def test_what_has_a_record_is_not_told_again(machine: Machine) -> None:
     """Killed after the counters were saved, but recorded before memtrace ended."""
     save(machine.open())
     machine.set(3, 3)
-    assert [event.kills for event in machine.open().missed({machine.id: 2})] == [1]
-    assert machine.open().missed({machine.id: 3}) == []
+    assert [event.kills for event in missed(machine, {machine.id: 2})] == [1]
+    assert missed(machine, {machine.id: 3}) == []
 
 
 def test_counters_of_another_boot_say_nothing(machine: Machine) -> None:
@@ -87,7 +93,7 @@ def test_counters_of_another_boot_say_nothing(machine: Machine) -> None:
     save(machine.open())
     machine.boot(2)
     machine.set(3, 3)
-    assert machine.open().missed({}) == []
+    assert missed(machine, {}) == []
 
 
 def test_a_directory_that_cannot_be_written_is_named(machine: Machine) -> None:
