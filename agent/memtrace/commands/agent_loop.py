@@ -103,7 +103,7 @@ class Loop:
         self._history.append(sample)
         self._watch.look(sample)
         self._watch.over_budget(self._budget.check())
-        self.tell_features({"history": self._history.feature})
+        self._tell_duties()
         if first:
             self._catch_up()
             collect_seldom()
@@ -114,7 +114,8 @@ class Loop:
             self._watch.killed(self._recorder.catch_up(self._before))
 
     def _wait(self, left: float) -> None:
-        if self._recorder is None or self._capture is None:
+        early = not self._health.samples  # kills wait until those before the start are counted
+        if self._recorder is None or self._capture is None or early:
             self._live.wait(left)
             return
         try:
@@ -123,10 +124,20 @@ class Loop:
         except (BpfError, LiveError) as error:
             self._watch.failed("capture_failed", str(error))
             time.sleep(min(left, 1.0))
-        self.tell_features({"oom_records": _writable(self._recorder.problem)})
+        self._tell_duties()
+
+    def _tell_duties(self) -> None:
+        """Log and show what the agent can keep, and what it cannot for now."""
+        duties = {"history": self._history.feature}
+        if self._recorder is not None:
+            duties["oom_records"] = _possible(self._recorder.problem)
+            duties["oom_counters"] = _possible(self._recorder.forgetful)
+        self.tell_features(duties)
+        off = {name: duty.reason for name, duty in duties.items() if not duty.enabled}
+        self._health.degraded = off
 
 
-def _writable(problem: str) -> Feature:
+def _possible(problem: str) -> Feature:
     return Feature(not problem, problem)
 
 

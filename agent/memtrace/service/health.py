@@ -30,6 +30,7 @@ class Health:
         self._sampled: float | None = None
         self.samples = 0
         self.problem = ""  # why the last sample failed
+        self.degraded: dict[str, str] = {}  # what cannot be done now, and why
         self.engine: str | None = None  # what the probes run on, once there was a sample
 
     def sampled(self, engine: str) -> None:
@@ -38,15 +39,16 @@ class Health:
         self.samples += 1
 
     def state(self) -> dict[str, Any]:
-        """The answer to /healthz: `status` is "ok", or a sentence."""
+        """The answer to /healthz: `status` is "ok", "degraded" or a sentence."""
         now = self._clock()
         age = None if self._sampled is None else now - self._sampled
         waited = now - self._started if age is None else age
-        status = self.problem or "ok"
+        status = self.problem or ("degraded" if self.degraded else "ok")
         if waited > self._patience:
             status = f"no sample for {waited:.0f} s{self.problem and ': '}{self.problem}"
         return {
             "status": status,
+            "degraded": self.degraded,
             "sample_age_seconds": None if age is None else round(age, 3),
             "samples": self.samples,
             "uptime_seconds": round(now - self._started, 3),
@@ -57,8 +59,9 @@ class Health:
         return {"/healthz": self._healthz, "/version": self._version}
 
     def _healthz(self) -> Answer:
+        """Degraded is 200: to restart the agent would lose what waits in its memory."""
         state = self.state()
-        return _json(200 if state["status"] == "ok" else 503, state)
+        return _json(200 if state["status"] in ("ok", "degraded") else 503, state)
 
     def _version(self) -> Answer:
         answer = {"version": __version__, "engine": self.engine, "kernel": platform.release()}

@@ -101,6 +101,7 @@ def test_healthy_is_a_fresh_sample() -> None:
     health.sampled("libbpf")
     now[0] += 9
     assert json.loads(route().body) == {
+        "degraded": {},
         "status": "ok",
         "sample_age_seconds": 9.0,
         "samples": 1,
@@ -118,6 +119,17 @@ def test_a_failed_sample_is_told() -> None:
     assert health.state()["status"] == "the kernel refused a read"
     health.sampled("libbpf")
     assert health.state()["status"] == "ok"
+
+
+def test_what_cannot_be_done_now_is_degraded_not_unwell() -> None:
+    """With the reason, and 200: a restart would lose what waits in memory."""
+    health = Health(1.0, lambda: 0.0)
+    health.degraded = {"history": "the disk is full"}
+    answer = health.routes()["/healthz"]()
+    assert (answer.status, json.loads(answer.body)["status"]) == (200, "degraded")
+    assert json.loads(answer.body)["degraded"] == health.degraded
+    health.problem = "the kernel refused a read"
+    assert health.routes()["/healthz"]().status == 503
 
 
 def test_the_version_names_the_engine_in_use() -> None:
