@@ -85,12 +85,12 @@ class Tombstones:
             self._changed = True
 
     def save(self, alive: Collection[int], now: float, at_once: bool = False) -> None:
-        """Write what changed, at most every SAVE_SECONDS. Never raises.
+        """Write what changed or is gone, at most every SAVE_SECONDS. Never raises.
 
         `alive`: ids the kernel still knows, removed ones included. `now`: wall clock.
         """
         early = self._tried is not None and 0 <= now - self._tried < SAVE_SECONDS
-        if not self._changed or (early and not at_once):
+        if (early and not at_once) or not (self._changed or self._is_gone()):
             return
         self._tried = now
         self._merge()
@@ -102,6 +102,10 @@ class Tombstones:
         else:
             self._changed = False
             self.feature = Feature(True)
+
+    def _is_gone(self) -> bool:
+        """Whether somebody removed the file, or its directory."""
+        return self._version is not None and not os.path.lexists(self._directory / FILE)
 
     def _merge(self) -> None:
         """Take over what the file knows, from before or from another memtrace."""

@@ -94,6 +94,17 @@ def test_writing_is_rare_and_only_after_a_change(reopen: Open, state: Path) -> N
     assert (state / FILE).stat() == before
 
 
+def test_a_removed_file_is_written_again(reopen: Open, state: Path) -> None:
+    """With what was known, although nothing changed."""
+    tombstones = reopen()
+    tombstones.remember(7, PATH, WEB)
+    tombstones.save([7], NOW)
+    (state / FILE).unlink()
+    state.rmdir()
+    tombstones.save([7], NOW + SAVE_SECONDS)
+    assert reopen().identity(7) is not None
+
+
 def test_what_is_long_gone_is_dropped(reopen: Open) -> None:
     """A day after the kernel let go of it; what the kernel knows stays however old it is."""
     tombstones = reopen()
