@@ -10,7 +10,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from memtrace.commands.screen import Wishes
     from memtrace.commands.stopping import Stopping
     from memtrace.model.selection import Selection
-    from memtrace.store.reader import Recording
+    from memtrace.store.reader import Moment, Recording
     from memtrace.views.screen.view import Scene
 
 HELP: dict[str, Any] = {
@@ -160,9 +160,7 @@ def _beginning(options: argparse.Namespace, recording: Recording) -> int:
         return 0
     first, last = moments[0].position, moments[-1].position
     if ":" in options.at:
-        clock = _time_of_day(options.at)
-        clocks = (time.strftime("%H:%M:%S", time.localtime(moment.time)) for moment in moments)
-        return next((n for n, each in enumerate(clocks) if each >= clock), len(moments) - 1)
+        return _at_clock(moments, _time_of_day(options.at))
     try:
         back = options.at.startswith("-")
         seconds = duration(options.at.lstrip("+-"))
@@ -171,6 +169,23 @@ def _beginning(options: argparse.Namespace, recording: Recording) -> int:
     wanted = last - seconds if back else first + seconds
     later = (n for n, moment in enumerate(moments) if moment.position >= wanted)
     return next(later, len(moments) - 1)
+
+
+def _at_clock(moments: Sequence[Moment], wanted: str) -> int:
+    """Return the last moment at which the clock on the wall came to a time of day, or beyond.
+
+    A recording that began later than that begins at its start.
+    """
+    clocks = [
+        time.strftime("%F %H:%M:%S", time.localtime(moment.time)).split() for moment in moments
+    ]
+    came = (
+        n
+        for n in range(len(clocks) - 1, -1, -1)
+        if clocks[n][1] >= wanted
+        and not (n and clocks[n - 1][0] == clocks[n][0] and clocks[n - 1][1] >= wanted)
+    )
+    return next(came, len(moments) - 1)
 
 
 def _time_of_day(text: str) -> str:

@@ -57,20 +57,15 @@ def background(samples: Sequence[Sample]) -> Background:
 
 
 def moments(samples: Sequence[Sample], cgroup_id: int, kill: float) -> tuple[Moment, ...]:
-    """The cgroup at each sample that had it, at most the last MAX_MOMENTS. `kill`: wall clock.
+    """The cgroup at each sample that had it, at most the last MAX_MOMENTS.
 
-    How long before the kill is counted back from the last sample by its monotonic clock: the
-    wall clock may have been set meanwhile.
+    `kill`: by the monotonic clock. The other one may have been set meanwhile.
     """
-    if not samples:
-        return ()
-    last = samples[-1]
-    age = max(0.0, kill - last.time)
     made = []
     for sample in samples[-MAX_MOMENTS:]:
         found = _of(sample, cgroup_id)
         if found is not None:
-            made.append(_moment(sample, found, last.monotonic - sample.monotonic + age))
+            made.append(_moment(sample, found, max(0.0, kill - sample.monotonic)))
     return tuple(made)
 
 

@@ -54,7 +54,7 @@ def explain(
         who.process(event.trigger) if event.trigger else None,
         where,
         composition(event, place, before),
-        moments(before.samples, place, event.time) if place else (),
+        moments(before.samples, place, event.monotonic) if place else (),
         before.container(place) if place else None,
     )
     made = made._replace(verdict=judge_kill(made, before))

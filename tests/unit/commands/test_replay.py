@@ -13,6 +13,7 @@ import pytest
 
 from memtrace.commands import main
 from memtrace.commands.player import FAR_SECONDS, Player
+from memtrace.commands.replay import _at_clock, _time_of_day
 from memtrace.commands.track import Track
 from memtrace.model.history import History
 from memtrace.model.modeler import Modeler
@@ -25,6 +26,7 @@ from tests.unit.commands.test_screen import Terminal
 from tests.unit.views.screen.scenes import node
 
 COUNT = 200
+HOUR = 3600
 NOON = 1_000_000_800.0  # a moment of the clock at a full hour in UTC
 
 
@@ -100,6 +102,29 @@ def test_where_it_begins(
     found = times(capsys)
     assert found[0] == first
     assert found[-1] == 2 * (COUNT - 1)
+
+
+@pytest.mark.parametrize(
+    ("clocks", "when", "first"),
+    [
+        ((13 * HOUR, 21 * HOUR, 36 * HOUR, 38 * HOUR), "14:30", 3),  # from 15:00 on, and a day
+        ((13 * HOUR, 21 * HOUR, 36 * HOUR, 38 * HOUR), "22:00", 1),
+        ((0, 60, 60 + 3 * HOUR, 120, 180), "04:00", 2),  # set forwards by 3 hours, and back
+        ((0, 60, 60 + 3 * HOUR, 120, 180), "02:03", 4),
+        ((0, 60, 60 - HOUR, 120 - HOUR), "01:02", 3),  # set back by an hour
+        ((0, 60, 60 - HOUR, 120 - HOUR), "02:01", 1),
+    ],
+)
+def test_a_time_of_day_is_the_last_there_was(
+    tmp_path: Path, clocks: tuple[int, ...], when: str, first: int
+) -> None:
+    """In a recording of more than a day, or with a clock that was set."""
+    writer = Writer(tmp_path / "r", "boot")
+    for step, clock in enumerate(clocks):
+        writer.append(replace(at(step), time=NOON + clock))
+    writer.close()
+    with Recording(tmp_path / "r") as recording:
+        assert _at_clock(recording.moments, _time_of_day(when)) == first
 
 
 @pytest.mark.parametrize(
