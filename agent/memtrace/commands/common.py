@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import math
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -92,6 +94,14 @@ def complain(sentence: str, exit_code: int) -> int:
         sys.stderr.write(line.encode("ascii", "backslashreplace").decode())
         sys.stderr.flush()
     return exit_code
+
+
+def discard_output() -> None:
+    """Have standard output lead nowhere: else what cannot be written stays to be flushed."""
+    with contextlib.suppress(io.UnsupportedOperation):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def add_common(parser: argparse.ArgumentParser, sorts: tuple[str, ...]) -> None:

@@ -6,7 +6,6 @@ Imports nothing heavy, so that --help answers at once. Knows no command's argume
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import io
 import os
@@ -18,7 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 from memtrace import __version__
-from memtrace.commands.common import CommandError, Parser, UsageError, complain
+from memtrace.commands.common import CommandError, Parser, UsageError, complain, discard_output
 
 # word -> one line of help; the file of the same name has add_arguments() and run().
 COMMANDS: dict[str, str] = {
@@ -61,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         code = 0
     except BrokenPipeError:
-        code = _reader_left()
+        discard_output()  # the reader has seen enough, as in `memtrace top | head`
+        code = 0
     except CommandError as error:
         code = complain(str(error), error.exit_code)
     except Exception as error:
@@ -116,12 +116,3 @@ def _parser(given: Sequence[str]) -> Parser:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def _reader_left() -> int:
-    """End quietly when the reader of a pipe has seen enough, as in `memtrace top | head`."""
-    with contextlib.suppress(io.UnsupportedOperation):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # or the interpreter complains when it flushes
-        os.close(nowhere)
-    return 0

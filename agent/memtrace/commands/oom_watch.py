@@ -15,6 +15,7 @@ from memtrace.commands.common import (
     UsageError,
     check_root,
     complain,
+    discard_output,
     live_errors,
 )
 from memtrace.commands.oom import wanted
@@ -94,9 +95,16 @@ def _told(recorder: OomRecorder, before: str) -> str:
 
 
 def _print(options: argparse.Namespace, documents: Iterable[dict[str, Any]]) -> None:
+    """Show records; where that is a full disk, they are still kept."""
     from memtrace.views import oom_json, postmortem
 
-    for document in documents:
-        if wanted(document, options):
-            print(oom_json.line(document) if options.json else postmortem.render(document))
-    sys.stdout.flush()
+    try:
+        for document in documents:
+            if wanted(document, options):
+                print(oom_json.line(document) if options.json else postmortem.render(document))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # the reader left: that ends it
+    except OSError as error:
+        discard_output()
+        complain(f"nothing is printed any more: {error.strerror}; it goes on recording.", 0)

@@ -104,6 +104,7 @@ def run(options: argparse.Namespace, opener: Opener | None = None) -> int:
 @contextmanager
 def _writer(options: argparse.Namespace) -> Iterator[Writer]:
     from memtrace.host.procfs import boot_id
+    from memtrace.store.database import remove
     from memtrace.store.writer import Writer
 
     writer = Writer(options.file, boot_id(options.root) or "")
@@ -113,7 +114,7 @@ def _writer(options: argparse.Namespace) -> Iterator[Writer]:
         empty = not writer.written.samples
         writer.close()
         if empty:
-            options.file.unlink(missing_ok=True)
+            remove(options.file)
 
 
 @contextmanager
@@ -123,7 +124,8 @@ def _told(writer: Writer, path: Path) -> Iterator[None]:
         yield
     finally:
         _tell("")
-        print(f"{path}: {_amount(writer)}; look at it with: memtrace replay {path}", flush=True)
+        if writer.written.samples and path.exists():
+            print(f"{path}: {_amount(writer)}; look at it with: memtrace replay {path}", flush=True)
 
 
 def _after(writer: Writer, options: argparse.Namespace, wish: Stopping) -> None:
