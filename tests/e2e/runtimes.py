@@ -66,9 +66,10 @@ class Docker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        containers = self._docker("ps", "--all", "--quiet").split()
-        if containers:
-            self._docker("rm", "--force", *containers)
+        deadline = time.monotonic() + 30
+        while containers := self._docker("ps", "--all", "--quiet").split():
+            assert time.monotonic() < deadline, f"docker does not remove {containers}"
+            self._try("rm", "--force", *containers)  # refused while --rm removes one
         self._process.terminate()
         self._process.wait(timeout=30)
         self._link.__exit__()
@@ -102,8 +103,11 @@ class Docker:
             assert time.monotonic() < deadline, (self._directory / "log").read_text()
             time.sleep(0.1)
 
+    def _try(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return _run("docker", "--host", f"unix://{self._socket}", *arguments)
+
     def _docker(self, *arguments: str | Path) -> str:
-        done = _run("docker", "--host", f"unix://{self._socket}", *arguments)
+        done = self._try(*arguments)
         assert done.returncode == 0, f"docker {arguments}: {done.stderr}"
         return done.stdout
 

@@ -75,6 +75,10 @@ class Containerd:
         options = [part for each in (bind, *mounts) for part in ("--mount", each)]
         self.ctr("run", "--detach", *options, IMAGE, name, *command)
 
+    def run_and_remove(self, name: str, *command: str, options: Sequence[str] = ()) -> None:
+        """Run a container to its end, however that is, and let ctr remove all there was of it."""
+        self._try("run", "--rm", *options, IMAGE, name, *command)
+
     def pid(self, name: str) -> int:
         """The first process of a container."""
         lines = (line.split() for line in self.ctr("tasks", "list").splitlines())
