@@ -63,10 +63,11 @@ check: $(BIN)/.memtrace-test ## unit tests: no root, no kernel
 check-kernel: test-setup ## tests on the running kernel (root)
 	@$(PYTEST) tests/kernel $(ARGS) || $(call once_more,tests/kernel)
 
-check-long: test-setup ## what takes minutes here: 100,003 files and their maker, 1,000 kills (root)
+check-long: test-setup ## what takes minutes: 100,003 files and their maker, 1,000 kills, set clocks (root)
 	@MEMTRACE_SLAB_FILES=100003 $(PYTEST) tests/kernel/test_slab_census.py \
 	    tests/kernel/test_slab_culprits.py $(ARGS)
 	@MEMTRACE_OOM_KILLS=1000 $(PYTEST) tests/kernel/test_oom.py $(ARGS)
+	@MEMTRACE_ALL_GUESTS=1 $(PYTEST) tests/vm/test_agent.py $(ARGS)
 
 check-vm: test-setup ## tests on other kernels, in QEMU (root)
 	@$(PYTEST) tests/vm $(ARGS) || $(call once_more,tests/vm)

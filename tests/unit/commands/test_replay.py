@@ -152,6 +152,29 @@ def test_mistakes_are_one_sentence(
     assert err.startswith("memtrace: ")
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("UPDATE pieces SET piece = substr(piece, 9) WHERE number = 1", "is damaged"),
+        ("DELETE FROM pieces WHERE number = 3", "is damaged"),
+        ("PRAGMA user_version = 7", "by a newer memtrace (schema 7"),
+        ("DROP TABLE pieces", "no recording of memtrace"),
+    ],
+)
+def test_what_is_torn_foreign_or_newer_is_one_sentence(
+    tmp_path: Path, damage: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And exit 1."""
+    writer = Writer(tmp_path / "r", "boot")
+    for step in range(5):
+        writer.append(at(step))
+    writer.close()
+    sqlite3.connect(tmp_path / "r").execute(damage).connection.commit()
+    assert main.main(["replay", str(tmp_path / "r"), "--json"]) == 1
+    err = capsys.readouterr().err
+    assert (err.count("\n"), said in err) == (1, True)
+
+
 def test_rows_can_take_the_time_it_took(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Only if asked: three samples at five times the speed."""
     started = time.monotonic()
