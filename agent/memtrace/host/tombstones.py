@@ -62,6 +62,7 @@ class Tombstones:
         self._changed = False
         self._version: Version | None = None
         self._tried: float | None = None
+        self._looked = 0.0
         self.feature = _make(directory)
         if self.feature.enabled:
             self._merge()
@@ -90,7 +91,7 @@ class Tombstones:
         `alive`: ids the kernel still knows, removed ones included. `now`: wall clock.
         """
         early = self._tried is not None and 0 <= now - self._tried < SAVE_SECONDS
-        if (early and not at_once) or not (self._changed or self._is_gone()):
+        if (early and not at_once) or not (self._changed or self._is_gone(now)):
             return
         self._tried = now
         self._merge()
@@ -103,9 +104,12 @@ class Tombstones:
             self._changed = False
             self.feature = Feature(True)
 
-    def _is_gone(self) -> bool:
-        """Whether somebody removed the file, or its directory."""
-        return self._version is not None and not os.path.lexists(self._directory / FILE)
+    def _is_gone(self, now: float) -> bool:
+        """Whether somebody removed the file, or its directory; looked at every SAVE_SECONDS."""
+        if self._version is None or 0 <= now - self._looked < SAVE_SECONDS:
+            return False
+        self._looked = now
+        return not os.path.lexists(self._directory / FILE)
 
     def _merge(self) -> None:
         """Take over what the file knows, from before or from another memtrace."""
