@@ -158,13 +158,20 @@ def history(checks: Checks, sampled: int) -> None:
 
 
 def again(checks: Checks, sampled: int) -> None:
-    """Another agent goes on where this one was: nothing is thrown away, nothing told twice."""
+    """Another agent goes on where this one was: nothing is thrown away, nothing told twice.
+
+    And the group of one that was killed in between, which the kernel counts twice, is one kill.
+    """
     before = [record["id"] for record in records()]
+    group = new("group", memory__max=str(LIMIT), memory__oom__group="1")
+    signals(start(group, eat))
     agent = run_agent()
     time.sleep(STEADY)
     agent.send_signal(signal.SIGTERM)
     checks["again: exit"] = {"expected": 0, "got": agent.wait(60)}
-    checks["again: records"] = {"expected": before, "got": [each["id"] for each in records()]}
+    *old, late = records()
+    checks["again: records"] = {"expected": before, "got": [each["id"] for each in old]}
+    checks["again: a group in between"] = {"expected": 1, "got": late["kills"]}
     checks["again: history"] = {"expected": True, "got": len(replayed()) > sampled}
 
 

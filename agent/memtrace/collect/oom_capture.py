@@ -14,6 +14,7 @@ from pathlib import Path
 from memtrace.collect import oom_state
 from memtrace.collect.live import EXIT_MISSING, EXIT_RUNTIME, LiveError, missing_privileges
 from memtrace.collect.oom import Cause, Grouping, decode
+from memtrace.collect.oom_gap import Known
 from memtrace.host.hierarchy import Hierarchy, HostError, find_hierarchy
 from memtrace.kernel.closing import Closing
 from memtrace.kernel.errors import BpfError
@@ -36,7 +37,7 @@ class OomCapture(Closing):
     def __init__(self, hierarchy: Hierarchy) -> None:
         self._page = os.sysconf("SC_PAGE_SIZE")
         self._grouping = Grouping()
-        self._told: Counter[int] = Counter()
+        self._told = Known(Counter(), Counter())
         self._hierarchy = hierarchy
         self._places: dict[str, oom_state.Place] = {}
         self._learned_at = 0.0
@@ -73,8 +74,8 @@ class OomCapture(Closing):
             for event, cause in self._grouping.complete(now)
         ]
 
-    def told(self) -> Counter[int]:
-        """Victims of the kernel's killer since attaching, by cgroup id, as its counters count."""
+    def told(self) -> Known:
+        """Victims of the kernel's killer since attaching."""
         self._probe.drain(self._on_record)
         return self._told
 
@@ -94,8 +95,8 @@ class OomCapture(Closing):
         if kill is not None:
             number = self._grouping.add(kill)
             if number and kill.source == KERNEL and kill.victim.cgroup_id is not None:
-                again = number == 2  # of a group the kernel counts the first one twice
-                self._told[kill.victim.cgroup_id] += 1 + again
+                self._told.victims[kill.victim.cgroup_id] += 1
+                self._told.groups[kill.victim.cgroup_id] += number == 2
 
     def _memory(self, event: OomEvent, cause: Cause | None) -> dict[str, int] | None:
         """What the kernel held of the cgroup; of a machine nothing is told."""

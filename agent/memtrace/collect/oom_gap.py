@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,18 +20,28 @@ from memtrace.host.procfs import boot_id
 from memtrace.kills import COUNTERS, OomEvent, OomLevel
 
 FILE = "oom_counters.json"
-VERSION = 1
+VERSION = 2
 _LIMIT = 4 << 20
 
 
-class Saved:
-    """What the counters were at one moment of this boot."""
+class Saved(NamedTuple):
+    """What the counters were at one moment of this boot: of each cgroup, kills and groups."""
 
-    def __init__(self, moment: float, boot_ns: int, machine: int, cgroups: dict[int, int]) -> None:
-        self.moment = moment
-        self.boot_ns = boot_ns
-        self.machine = machine
-        self.cgroups = cgroups
+    moment: float
+    boot_ns: int
+    machine: int
+    cgroups: dict[int, tuple[int, int]]
+
+
+class Known(NamedTuple):
+    """Victims that were told, by cgroup id, and how many groups of several, by the first one's."""
+
+    victims: Counter[int]
+    groups: Counter[int]
+
+    def total(self) -> int:
+        """How many there are, to see whether there are more."""
+        return self.victims.total()
 
 
 class Counts(NamedTuple):
@@ -55,23 +65,25 @@ class KillCounters:
         self.saved = _parse(read_beneath(directory, FILE, _LIMIT, os.geteuid()), self.boot_id)
         self.problem = ""
 
-    def missed(self, counts: Counts, recorded: Mapping[int, int]) -> list[OomEvent]:
+    def missed(self, counts: Counts, known: Known) -> list[OomEvent]:
         """One event for each cgroup in which more was killed than is known, and one for the rest.
 
-        `recorded`: victims by cgroup id, told since attaching or in records made since the
-        counters were saved, as of the moment of `counts`. Without saved counters nothing is known
-        to be missed.
+        `known`: told since attaching or in records made since the counters were saved, as of the
+        moment of `counts`. Without saved counters nothing is known to be missed.
         """
         if self.saved is None:
             return []
-        machine, made = counts.machine, []
+        made, twice = [], known.groups.copy()
         for cgroup_id, count in counts.cgroups.items():
-            known = self.saved.cgroups.get(cgroup_id, 0) + recorded.get(cgroup_id, 0)
-            if count.kills > known:
-                made.append(self._event(count.kills - known, cgroup_id, count))
-        if machine is not None:
-            told = sum(recorded.values()) + sum(event.kills for event in made)
-            rest = machine - self.saved.machine - told
+            kills, groups = self.saved.cgroups.get(cgroup_id, (0, 0))
+            if count.groups is not None:
+                twice[cgroup_id] = count.groups - groups
+            kills = count.kills - kills - twice[cgroup_id] - known.victims[cgroup_id]
+            if kills > 0:
+                made.append(self._event(kills, cgroup_id, count))
+        if counts.machine is not None:
+            told = known.total() + twice.total() + sum(event.kills for event in made)
+            rest = counts.machine - self.saved.machine - told
             if rest > 0:
                 made.append(self._event(rest, None, None))
         return made
@@ -84,8 +96,8 @@ class KillCounters:
         """The counters as they are, to be kept."""
         moment, boot_ns = time.time(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         machine, cgroups = self.read()
-        kills = {key: count.kills for key, count in cgroups.items()}
-        return Saved(moment, boot_ns, machine or 0, kills)
+        numbers = {key: (count.kills, count.groups or 0) for key, count in cgroups.items()}
+        return Saved(moment, boot_ns, machine or 0, numbers)
 
     def kept(self) -> bool:
         """Whether what was saved is still there, and was the last that should be."""
@@ -99,7 +111,7 @@ class KillCounters:
             "time": counts.moment,
             "boot_ns": counts.boot_ns,
             "machine": counts.machine,
-            "cgroups": {str(cgroup_id): kills for cgroup_id, kills in counts.cgroups.items()},
+            "cgroups": {str(cgroup_id): numbers for cgroup_id, numbers in counts.cgroups.items()},
         }
         try:
             self._write(json.dumps(document, separators=(",", ":")).encode())
@@ -141,7 +153,8 @@ def _parse(data: bytes | None, boot: str) -> Saved | None:
         document: Any = json.loads(data or b"")
         if document["version"] != VERSION or document["boot_id"] != boot or not boot:
             return None
-        cgroups = {int(key): int(value) for key, value in document["cgroups"].items()}
+        numbers = document["cgroups"].items()
+        cgroups = {int(key): (int(kills), int(groups)) for key, (kills, groups) in numbers}
         moment, since = float(document["time"]), int(document["boot_ns"])
         return Saved(moment, since, int(document["machine"]), cgroups)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

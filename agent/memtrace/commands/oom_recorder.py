@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from memtrace.collect.oom_capture import OomCapture
-from memtrace.collect.oom_gap import Counts, KillCounters
+from memtrace.collect.oom_gap import Counts, KillCounters, Known
 from memtrace.kills import COUNTERS, KERNEL, OomEvent
 from memtrace.model.oom_history import Background, background
 from memtrace.model.postmortem import explain, paths_of
@@ -72,7 +72,9 @@ class OomRecorder:
     def catch_up(self, samples: Sequence[Sample] = ()) -> list[Document]:
         """Record what was killed since the last run, as far as counters tell. Once, at start."""
         counts, told = self._at_rest()
-        known = _recorded(self._directory, self._counters) + told
+        known = _recorded(self._directory, self._counters)
+        known.victims.update(told.victims)
+        known.groups.update(told.groups)
         made = self._record(self._counters.missed(counts, known), samples)
         self._save(first=self._counters.saved is None)
         return made
@@ -97,7 +99,7 @@ class OomRecorder:
         if self._unsaved:
             self._save()
 
-    def _at_rest(self) -> tuple[Counts, Counter[int]]:
+    def _at_rest(self) -> tuple[Counts, Known]:
         """The kernel's counters and what was told, of one moment: none was counted but not told.
 
         Where kills never stop for long enough, what was told may be ahead.
@@ -156,12 +158,12 @@ def _span(samples: Sequence[Sample]) -> tuple[float, float] | None:
     return (samples[0].monotonic, samples[-1].monotonic) if samples else None
 
 
-def _recorded(directory: Path, counters: KillCounters) -> Counter[int]:
-    """Victims recorded since the counters were saved, by cgroup id, as the kernel counts them.
+def _recorded(directory: Path, counters: KillCounters) -> Known:
+    """What was recorded since the counters were saved.
 
     Those told late, too: in a storm of kills it may end again before it could save.
     """
-    found: Counter[int] = Counter()
+    found = Known(Counter(), Counter())
     if counters.saved is None:
         return found
     for record_id in reversed(ids(directory)):
@@ -170,17 +172,17 @@ def _recorded(directory: Path, counters: KillCounters) -> Counter[int]:
             if document["boot_id"] != counters.boot_id:
                 break
             if document["boot_ns"] >= counters.saved.boot_ns:
-                found.update(_counted(document))
+                _add(found, document)
         except (ValueError, KeyError, TypeError):
             continue
     return found
 
 
-def _counted(document: Document) -> Counter[int]:
-    """What the kernel counted for one record, by cgroup id."""
+def _add(found: Known, document: Document) -> None:
+    """Add what the kernel counted for one record."""
     if document["source"] == COUNTERS:
-        return Counter({document["oom_cgroup"]["cgroup_id"]: int(document["kills"])})
-    if document["source"] != KERNEL:
-        return Counter()
-    victims = [victim["cgroup_id"] for victim in document["victims"]]
-    return Counter(victims + victims[: len(victims) > 1])  # of a group the first counts twice
+        found.victims[document["oom_cgroup"]["cgroup_id"]] += int(document["kills"])
+    if document["source"] == KERNEL:
+        victims = [victim["cgroup_id"] for victim in document["victims"]]
+        found.victims.update(victims)
+        found.groups.update(victims[: len(victims) > 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrace.collect.oom_gap import FILE, KillCounters, _parse
+from memtrace.collect.oom_gap import FILE, KillCounters, Known, _parse
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.kills import COUNTERS, OomEvent
 from tests.unit.host import trees
@@ -52,7 +53,7 @@ def save(counters: KillCounters) -> None:
 def missed(machine: Machine, recorded: dict[int, int]) -> list[OomEvent]:
     """What memtrace tells when it starts again."""
     counters = machine.open()
-    return counters.missed(counters.read(), recorded)
+    return counters.missed(counters.read(), Known(Counter(recorded), Counter()))
 
 
 @pytest.fixture
@@ -84,6 +85,22 @@ def test_what_has_a_record_is_not_told_again(machine: Machine) -> None:
     save(machine.open())
     machine.set(3, 3)
     assert [event.kills for event in missed(machine, {machine.id: 2})] == [1]
+    assert missed(machine, {machine.id: 3}) == []
+
+
+def test_the_first_of_a_group_is_told_once(machine: Machine) -> None:
+    """The kernel counts it twice, and how many groups there were, too."""
+
+    def count(kills: int, groups: int) -> None:
+        trees.write(machine.root, "proc/vmstat", f"oom_kill {kills}\n")
+        counted = f"oom_kill {kills}\noom_group_kill {groups}\n"
+        trees.write(machine.root, "cg/web/memory.oom_control", counted)
+
+    count(2, 1)
+    save(machine.open())
+    count(6, 2)  # a group of three
+    (late,) = missed(machine, {})
+    assert (late.kills, late.cgroup_id) == (3, machine.id)
     assert missed(machine, {machine.id: 3}) == []
 
 
