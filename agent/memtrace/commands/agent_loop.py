@@ -132,6 +132,7 @@ class Loop:
         if self._recorder is not None:
             duties["oom_records"] = _possible(self._recorder.problem)
             duties["oom_counters"] = _possible(self._recorder.forgetful)
+            self._watch.records_lost(self._recorder.lost)
         self.tell_features(duties)
         off = {name: duty.reason for name, duty in duties.items() if not duty.enabled}
         self._health.degraded = off
@@ -148,6 +149,7 @@ class _Watch:
         self._log = log
         self._features: dict[str, Feature] = {}
         self._lost: Lost | None = None
+        self._records_lost = 0
         self._told: dict[str, float] = {}  # event -> when (monotonic)
 
     def look(self, sample: Sample) -> None:
@@ -164,6 +166,12 @@ class _Watch:
         """Something could not be read."""
         if self._due(event):
             self._log.error(event, reason=sentence)
+
+    def records_lost(self, count: int) -> None:
+        """Post-mortems found no room, neither on disk nor in memory: so many since the start."""
+        if count > self._records_lost and self._due("oom_records_lost"):
+            self._log.error("oom_records_lost", records=count)
+            self._records_lost = count
 
     def over_budget(self, resident: int | None) -> None:
         """The agent itself is larger than it may be."""

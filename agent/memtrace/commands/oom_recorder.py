@@ -64,6 +64,11 @@ class OomRecorder:
         """Why kills while memtrace is not running would not be noticed; empty when they would."""
         return self._counters.problem
 
+    @property
+    def lost(self) -> int:
+        """Records since the start that found no room, neither on disk nor in memory."""
+        return self._store.lost
+
     def due(self, most: float) -> float:
         """Seconds until `tick` has something to do, at most `most`."""
         due = self._capture.due()

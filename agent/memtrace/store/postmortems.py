@@ -52,6 +52,7 @@ class Postmortems:
         self._max = max_records, max_bytes
         self._waiting: deque[_Record] = deque(maxlen=WAITING)
         self._last = max(ids(directory), default="")
+        self.lost = 0  # records that found no room while waiting
         self.problem = ""
         self._attempt()
 
@@ -67,6 +68,7 @@ class Postmortems:
         for people.
         """
         self._last = _following(self._last, moment, pid)
+        self.lost += len(self._waiting) == WAITING
         self._waiting.append(_Record(self._last, *render(self._last)))
         return self._last
 
@@ -88,10 +90,13 @@ class Postmortems:
         except OSError as error:
             self.problem = (
                 f"post-mortems cannot be written to {self._directory}: {error.strerror}; the "
-                f"newest {WAITING} wait in memory."
+                f"newest {WAITING} wait in memory{self._told_lost()}."
             )
         else:
             self.problem = ""
+
+    def _told_lost(self) -> str:
+        return f", {self.lost} older ones are lost" if self.lost else ""
 
 
 def ids(directory: Path) -> list[str]:

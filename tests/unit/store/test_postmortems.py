@@ -127,11 +127,14 @@ def test_a_full_disk_damages_nothing(
 
 
 def test_only_the_newest_wait(tmp_path: Path) -> None:
-    """Memory is bounded, too."""
+    """Memory is bounded, too; those that had no room are counted."""
     (tmp_path / "oom").write_text("")
     store = Postmortems(tmp_path / "oom")
     for second in range(WAITING + 5):
         store.keep(NOW + second, 1, lambda name: (name.encode(), b""))
+    store.write()
+    assert store.lost == 5
+    assert "5 older ones are lost" in store.problem
     (tmp_path / "oom").unlink()
     store.write()
     assert len(ids(tmp_path / "oom")) == WAITING
