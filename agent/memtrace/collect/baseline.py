@@ -119,7 +119,7 @@ class Baseline:
 
     def forget(self, cgroup: int, file: bytes) -> None:
         """The file's entry was cut from its ledger: its walked pages are not known any more."""
-        if self.taken:
+        if self.taken and file in self._met:
             self._walker.forget_baseline_row(cgroup, file)
 
     def name(self, files: set[bytes]) -> None:

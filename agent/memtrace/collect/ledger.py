@@ -24,10 +24,12 @@ REASON_OTHER = REASONS.index("other")
 MAX_ROWS = 512
 """Driver rows, and processes, kept for one cgroup between two samples."""
 MAX_FILES = 8192
-MANY_FILES = 512
+MANY_FILES = 96
 """From here on files with nothing left in the cache are given up, and again at twice what stays."""
-RECENT_FILES = 64
+RECENT_FILES = 32
 """How many of the latest files are kept although nothing is left of them."""
+ENDED_ROWS = 32
+"""Driver rows kept of deleted files that were given up: more than a Sample shows."""
 KEPT = 0.5
 """The share of the largest that stays when a cgroup has more."""
 
@@ -97,6 +99,7 @@ class CgroupLedger:
         self.cut_shmem = 0  # resident pages of shmem files that were cut
         self.spared: frozenset[FileKey] = frozenset()
         self.many_files = MANY_FILES
+        self.ended: set[DriverKey] = set()  # rows of deleted files that were given up
         self.adders: dict[FileKey, ProcessKey] = {}
         self.fresh: list[tuple[DriverKey, DriverPages]] = []  # rows with `recent` pages
         self.changed = True
@@ -215,11 +218,24 @@ class CgroupLedger:
         """Files come and go by the thousand: what left the cache again needs no row."""
         older = list(self.files)[:-RECENT_FILES]
         gone = [f for f in older if not self.files[f].resident and f not in self.spared]
+        self._cut_ended({f for f in gone if self.files[f].flags & FILE_UNLINKED})
         for file in gone:
             del self.files[file]
             self.adders.pop(file, None)
         self.many_files = max(MANY_FILES, 2 * len(self.files))
         return gone
+
+    def _cut_ended(self, deleted: set[FileKey]) -> None:
+        """Nobody adds to a deleted file any more: only its largest rows can ever be shown."""
+        ended = {
+            key: row
+            for key, row in self.drivers.items()
+            if (key[0] in deleted or key in self.ended) and not row.recent
+        }
+        kept = nlargest(ENDED_ROWS, ended.items(), key=_driver_weight)
+        self.ended = {key for key, _ in kept}
+        for key in ended.keys() - self.ended:
+            del self.drivers[key]
 
     def _cut_files(self) -> list[FileKey]:
         kept = _largest(self.files, MAX_FILES, _file_weight)

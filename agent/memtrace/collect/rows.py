@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from heapq import nlargest
 from operator import itemgetter
 from typing import TypeVar
 
@@ -41,9 +40,9 @@ def sample_ledger(ledger: CgroupLedger, names: Names, page: int, place: Place = 
         overflow_bytes=ledger.overflow * page,
         baseline_bytes=_scaled(ledger.baseline, page),
         baseline_exact=known and not ledger.unsettled,
-        drivers=tuple(_driver(key, row, names, page, place) for key, row in _top_drivers(ledger)),
-        files=tuple(_file(key, row, names, page, known, place) for key, row in _top_files(ledger)),
-        processes=tuple(_process(key, pages, names, page) for key, pages in _top_processes(ledger)),
+        drivers=tuple([_driver(*item, names, page, place) for item in _top_drivers(ledger)]),
+        files=tuple([_file(*item, names, page, known, place) for item in _top_files(ledger)]),
+        processes=tuple([_process(*item, names, page) for item in _top_processes(ledger)]),
     )
 
 
@@ -79,8 +78,9 @@ def _top_drivers(ledger: CgroupLedger) -> list[tuple[DriverKey, DriverPages]]:
 
 def _latest(ledger: CgroupLedger) -> list[tuple[DriverKey, DriverPages]]:
     """Rows that grew in this interval; not those that got another owner or were cut meanwhile."""
-    current = (item for item in ledger.fresh if ledger.drivers.get(item[0]) is item[1])
-    return nlargest(ROWS, current, key=lambda item: item[1].recent)
+    drivers = ledger.drivers
+    current = [(row.recent, key) for key, row in ledger.fresh if drivers.get(key) is row]
+    return _largest(current, drivers)
 
 
 def _top_files(ledger: CgroupLedger) -> list[tuple[FileKey, FilePages]]:
@@ -125,15 +125,15 @@ def _new_driver(
     file, process, kind = key
     path = names.path(file)
     return DriverRow(
-        file=_file_id(file),
-        path=path,
-        container_path=place(file, path, row.made),
-        tgid=wire.PROCESS.unpack(process)[0],
-        comm=names.comm(process),
-        kind=KINDS[kind] if kind < len(KINDS) else "other",
-        syscall=syscall_name(row.syscall, bool(row.compat)),
-        added_bytes=row.pages * page,
-        recent_bytes=row.recent * page,
+        _file_id(file),
+        path,
+        place(file, path, row.made),
+        wire.PROCESS.unpack(process)[0],
+        names.comm(process),
+        KINDS[kind] if kind < len(KINDS) else "other",
+        syscall_name(row.syscall, bool(row.compat)),
+        row.pages * page,
+        row.recent * page,
     )
 
 
@@ -157,18 +157,17 @@ def _new_file(
     file: FileKey, row: FilePages, names: Names, page: int, known: bool, place: Place
 ) -> FileRow:
     path = names.path(file)
-    inode, device, _ = wire.FILE.unpack(file)
-    deleted = bool(row.flags & FILE_UNLINKED) or names.deleted(file)
+    identity = _file_id(file)
     return FileRow(
-        file=_file_id(file),
-        path=path,
-        container_path=place(file, path, row.made),
-        deleted=deleted,
-        shmem=bool(row.flags & FILE_SHMEM),
-        metadata=bool(row.flags & FILE_METADATA) or (inode == 0 and device != 0),
-        baseline_bytes=row.baseline * page if known else None,
-        added_bytes=row.added * page,
-        removed_bytes=row.removed * page,
+        identity,
+        path,
+        place(file, path, row.made),
+        bool(row.flags & FILE_UNLINKED) or names.deleted(file),
+        bool(row.flags & FILE_SHMEM),
+        bool(row.flags & FILE_METADATA) or (identity.inode == 0 and identity.device != 0),
+        row.baseline * page if known else None,
+        row.added * page,
+        row.removed * page,
     )
 
 
@@ -178,7 +177,7 @@ def _process(process: bytes, pages: int, names: Names, page: int) -> ProcessRow:
 
 
 def _bytes(pages: list[int], page: int) -> tuple[int, ...]:
-    return tuple(count * page for count in pages)
+    return tuple([count * page for count in pages])
 
 
 def _scaled(pages: int | None, page: int) -> int | None:
