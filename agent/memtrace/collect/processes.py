@@ -1,7 +1,7 @@
 """Peak memory, disk I/O and stalls of the processes that will be shown, read within a budget.
 
-Reads a process when its row grew, and now and then while it lives; what it needed at its end
-comes with an event, or is what was read last. Knows neither /proc nor netlink
+Reads a process when its row grew, but not every second, and now and then while it lives; what
+it needed at its end comes with an event, or is what was read last. Knows neither /proc nor netlink
 (host/processes.py, host/taskstats.py).
 """
 
@@ -23,6 +23,8 @@ MAX_READS = 64
 """Processes read for one sample; each costs 0.1 ms. The others have their turn later."""
 LEAST_PAUSE, MOST_PAUSE = 2.0, 64.0
 """Seconds until a process is read again: twice as long each time nothing had changed."""
+GROWN_PAUSE = 1.5
+"""Seconds until one whose row grew is read again: what it needed at its end comes with an event."""
 MAX_KNOWN = 4096
 MAX_ENDED = 1024
 """Final figures kept for processes that no row shows yet."""
@@ -120,7 +122,10 @@ class ShownProcesses:
             known = self._known[key] = _Known(final or _facts(row), final is not None)
         if cgroup not in known.cgroups:
             known.cgroups += (cgroup,)
-        if known.added < row.added_bytes or self._now >= known.due:
+        grew = known.added < row.added_bytes
+        if grew and self._now < known.at + GROWN_PAUSE:
+            known.pause = LEAST_PAUSE
+        elif grew or self._now >= known.due:
             known.added = max(known.added, row.added_bytes)
             self._read(key, known)
         return known

@@ -68,6 +68,19 @@ def test_rows_are_filled_and_read_again_only_when_they_grow(
     assert proc.reads == [1, 2, 1]
 
 
+def test_one_that_grows_all_the_time_is_not_read_for_every_sample(
+    shown: ShownProcesses, proc: Proc
+) -> None:
+    """Every other time at one sample a second, and once more when it stands still."""
+    proc.living = {(1, 7): ProcessFacts(100)}
+    made = ledger()
+    for second in range(6):
+        shown.begin(second)
+        made = shown.fill(5, ledger(10 + min(second, 3)))
+    assert proc.reads == [1, 1, 1]
+    assert shown.fill(5, made) is made
+
+
 def test_a_living_process_is_looked_at_now_and_then(shown: ShownProcesses, proc: Proc) -> None:
     """It may need memory without adding to the cache."""
     proc.living = {(1, 7): ProcessFacts(100)}
