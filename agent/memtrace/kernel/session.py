@@ -16,7 +16,7 @@ from memtrace.kernel import wire
 from memtrace.kernel.closing import Closing
 from memtrace.kernel.errors import BpfError
 from memtrace.kernel.objects import BpfObject
-from memtrace.kernel.plan import Plan
+from memtrace.kernel.plan import CGROUP_EVENTS, PROCESS_EVENTS, Plan
 from memtrace.kernel.programs import Program
 from memtrace.kernel.ring import RingBuffer
 from memtrace.kernel.slab_probe import SlabProbe
@@ -100,8 +100,8 @@ class Session(Closing):
 
     def losses(self) -> list[int]:
         """Cumulative losses, indexed by wire.LOSS_*."""
-        found = [self._losses.get(struct.pack("<I", place)) for place in range(wire.LOSSES)]
-        return [int.from_bytes(value or b"", "little") for value in found]
+        chunks = self._losses.items()
+        return [amount for _, values, _ in chunks for amount in values.cast("Q")]
 
     def recursion_misses(self) -> int:
         """Events the kernel skipped because a program was already running on that CPU."""
@@ -265,14 +265,15 @@ class Session(Closing):
         if plan.shmem:
             shared = (*_EVENT_MAPS, *_LEDGER_MAPS, *_NAME_MAPS, *_TOLD_MAPS, *_OWNER_MAPS)
             self._attach_all(self._object(f"shmem{pages}", nodes, share=shared))
-        if plan.cgroup_events:
-            rodata = {"cfg_memory_hierarchy": _u32(memory_hierarchy)}
-            self._attach_all(self._object("cgroups", rodata, share=_EVENT_MAPS))
+        hierarchy = {"cfg_memory_hierarchy": _u32(memory_hierarchy)}
+        events = [*CGROUP_EVENTS] if plan.cgroup_events else []
+        events += PROCESS_EVENTS if plan.process_events else ()
+        if events:
+            programs = [f"on_{event}" for event in events]
+            self.load("lifecycle", programs, hierarchy, _EVENT_MAPS + _NAME_MAPS)
         if plan.cgroup_events and plan.reparents:  # after its event, or a row comes without a name
-            rodata |= nodes
+            rodata = hierarchy | nodes
             self._attach_all(self._object("reparent", rodata, share=_EVENT_MAPS + _OWNER_MAPS))
-        if plan.process_events:
-            self._attach_all(self._object("processes", share=_EVENT_MAPS + _NAME_MAPS))
         page_cache.attach("on_mm_filemap_delete_from_page_cache")
         page_cache.attach("on_mm_filemap_add_to_page_cache")
 
