@@ -11,7 +11,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import structlog
+_rich = sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+import structlog  # noqa: E402  # would load rich (5 MB) to colour tracebacks nobody asks for
+
+if _rich is None:
+    del sys.modules["rich"]
 
 
 def start_logging(log_format: str, level: str, clean: Callable[[str], str]) -> Any:
