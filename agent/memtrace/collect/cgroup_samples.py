@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import fields
+from operator import attrgetter, is_not
 
 from memtrace.collect import rows
 from memtrace.collect.cgroups import REMOVED, RUNNING, Node
@@ -19,6 +21,8 @@ from memtrace.collect.watches.watching import Watching
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.identity import Resolver
 from memtrace.samples import CgroupSample, Ledger, Memory, Slab
+
+_parts = attrgetter(*(field.name for field in fields(CgroupSample)))
 
 
 class CgroupSamples:
@@ -53,33 +57,21 @@ class CgroupSamples:
         made = self._made.get(node.id)
         if made is not None and self._is_past(node, made):
             return made
-        identity = self._resolver.resolve(node.id, node.path, node.state == REMOVED)
         memory = self._read_memory(node)
-        ledger = self._make_ledger(node, nodes)
         parent = node.parent if node.path != "/" else None
-        slab = self._slab_of(node.id)
-        culprits = self._allocations.of(node.id, memory, node.born, parent is None)
-        if (
-            made is None
-            or made.ledger is not ledger
-            or made.memory is not memory
-            or made.slab is not slab
-            or made.culprits is not culprits
-            or (made.identity, made.state, made.parent_id, made.path)
-            != (identity, node.state, parent, node.path)
-        ):
-            made = CgroupSample(
-                node.id,
-                parent,
-                node.path,
-                identity,
-                node.state,
-                memory,
-                ledger,
-                slab,
-                culprits,
-            )
-            self._made[node.id] = made
+        parts = (
+            node.id,
+            parent,
+            node.path,
+            self._resolver.resolve(node.id, node.path, node.state == REMOVED),
+            node.state,
+            memory,
+            self._make_ledger(node, nodes),
+            self._slab_of(node.id),
+            self._allocations.of(node.id, memory, node.born, parent is None),
+        )
+        if made is None or any(map(is_not, parts, _parts(made))):
+            made = self._made[node.id] = CgroupSample(*parts)
         return made
 
     def _is_past(self, node: Node, made: CgroupSample) -> bool:

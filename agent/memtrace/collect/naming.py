@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from itertools import islice
+from typing import Any
 
 QUIET_SECONDS = 1.5
 """How long after the sample that saw its last event a file's name is looked at again."""
@@ -55,8 +56,8 @@ class NameCheck:
             self._changed[file] = now
             self._unnamed.pop(file, None)
             self._for_walk.discard(file)
-        for file in [*self._changed][: max(0, len(self._changed) - MAX_WAITING)]:
-            del self._changed[file]  # it has its turn with all others
+        if len(self._changed) > MAX_WAITING:
+            _taken(self._changed, len(self._changed) - MAX_WAITING)  # they have their turn later
 
     def leave(self, files: Iterable[File]) -> None:
         """Files of which only a walk can tell."""
@@ -101,7 +102,7 @@ def _add(waiting: dict[File, None], files: Iterable[File]) -> None:
     waiting.update(dict.fromkeys(islice(files, max(0, MAX_WAITING - len(waiting)))))
 
 
-def _taken(waiting: dict[File, None], most: int) -> list[File]:
+def _taken(waiting: dict[File, Any], most: int) -> list[File]:
     """Take the first so many out."""
     found = list(islice(waiting, most))
     for file in found:

@@ -131,11 +131,12 @@ class CgroupReader:
         if files is None:
             self.forget(cgroup_id)
             return None
-        memory = files.read(self._last.get(cgroup_id), changed)
+        last = self._last.get(cgroup_id)
+        memory = files.read(last, changed)
         self._keep(cgroup_id, files)
         if memory is None:
             self.forget(cgroup_id)
-        else:
+        elif memory is not last:
             self._last[cgroup_id] = memory
         return memory
 

@@ -43,7 +43,7 @@ def read_facts(
     io needs CAP_SYS_PTRACE for processes of other users, kernel threads have no peak.
     """
     try:
-        directory = os.open(root / f"proc/{tgid}", _DIRECTORY)
+        directory = os.open(f"{root}/proc/{tgid}", _DIRECTORY)
     except OSError:
         return None
     try:
