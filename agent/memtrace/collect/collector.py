@@ -335,6 +335,7 @@ class Collector:
         if time.monotonic() - self._repaired < REPAIR_SECONDS:
             return
         self._repaired = time.monotonic()
+        self._names.forget_deleted([node.ledger for node in self._tree.nodes.values()])
         self._tree.repair()
         forget_folded(self._session, self._tree.nodes, self._drain_events)
         if self._names.refresh():

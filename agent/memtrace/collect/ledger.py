@@ -7,7 +7,7 @@ the rows' sum and the totals.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import nlargest
 from typing import TypeVar
 
@@ -100,6 +100,7 @@ class CgroupLedger:
         self.spared: frozenset[FileKey] = frozenset()
         self.many_files = MANY_FILES
         self.ended: set[DriverKey] = set()  # rows of deleted files that were given up
+        self.deleted: set[FileKey] = set()  # files whose rows were given up since `take_deleted`
         self.adders: dict[FileKey, ProcessKey] = {}
         self.fresh: list[tuple[DriverKey, DriverPages]] = []  # rows with `recent` pages
         self.changed = True
@@ -218,7 +219,9 @@ class CgroupLedger:
         """Files come and go by the thousand: what left the cache again needs no row."""
         older = list(self.files)[:-RECENT_FILES]
         gone = [f for f in older if not self.files[f].resident and f not in self.spared]
-        self._cut_ended({f for f in gone if self.files[f].flags & FILE_UNLINKED})
+        deleted = {f for f in gone if self.files[f].flags & FILE_UNLINKED}
+        self.deleted |= deleted
+        self._cut_ended(deleted)
         for file in gone:
             del self.files[file]
             self.adders.pop(file, None)
@@ -236,6 +239,18 @@ class CgroupLedger:
         self.ended = {key for key, _ in kept}
         for key in ended.keys() - self.ended:
             del self.drivers[key]
+            self.deleted.add(key[0])
+
+    def take_deleted(self) -> set[FileKey]:
+        """Deleted files that were given up since the last call."""
+        taken, self.deleted = self.deleted, set()
+        return taken
+
+    def files_of_rows(self) -> Iterator[FileKey]:
+        """Every file that a row is of, some more than once."""
+        yield from self.files
+        for file, _, _ in self.drivers:
+            yield file
 
     def _cut_files(self) -> list[FileKey]:
         kept = _largest(self.files, MAX_FILES, _file_weight)

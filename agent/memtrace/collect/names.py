@@ -6,10 +6,11 @@ somebody wants to see them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from memtrace.collect.events import PathSeen, joined
+from memtrace.collect.ledger import CgroupLedger
 from memtrace.host.mounts import MountTable, block_device_name
 from memtrace.host.procfs import read_comm, same_start, start_ticks
 from memtrace.kernel import wire
@@ -66,6 +67,14 @@ class Names:
             return
         if seen != known:
             self.learn_file(seen)
+
+    def forget_deleted(self, ledgers: Sequence[CgroupLedger]) -> None:
+        """Give up the names of deleted files that are in no row of any cgroup any more."""
+        gone: set[bytes] = set().union(*[ledger.take_deleted() for ledger in ledgers])
+        for ledger in ledgers if gone else ():
+            gone.difference_update(ledger.files_of_rows())
+        for file in gone:
+            self._forget(file)
 
     def learn_process(self, process: bytes, comm: bytes) -> bool:
         """Remember a process' name; True when it replaces another one (exec)."""
@@ -146,6 +155,10 @@ class Names:
 
     def _forget_oldest_files(self) -> None:
         for old in list(self._files)[: int(MAX_FILES * FORGET)]:
-            del self._files[old]
-            self._hosts.pop(old, None)
-            self._forget_file(old)
+            self._forget(old)
+
+    def _forget(self, file: bytes) -> None:
+        """Should the file come again, its path is told again."""
+        if self._files.pop(file, None) is not None:
+            self._hosts.pop(file, None)
+            self._forget_file(file)

@@ -154,6 +154,28 @@ def test_tables_within_their_bound_are_not_cut() -> None:
     assert set(ledger.files) == {FILE}
 
 
+def test_of_deleted_files_only_the_largest_rows_stay() -> None:
+    """Of two hundred replaced ones the fifth was the largest; one only emptied keeps its row."""
+    ledger = CgroupLedger()
+    emptied = records.file(9999)
+    add(ledger, 1, emptied)
+    remove(ledger, 1, emptied)
+    for inode in range(1, 201):
+        add(ledger, 7 if inode == 5 else 1, records.file(inode))
+        remove(ledger, 7 if inode == 5 else 1, records.file(inode), UNLINK)
+        ledger.settle_interval()
+        ledger.cut()
+    left = {file: row.pages for (file, _, _), row in ledger.drivers.items()}
+    assert left[records.file(5)] == 7
+    assert left[emptied] == 1
+    assert len(ledger.files) <= module.MANY_FILES
+    assert len(left) <= module.MANY_FILES + module.ENDED_ROWS + 1
+    deleted = ledger.take_deleted()
+    assert records.file(6) in deleted
+    assert emptied not in deleted
+    assert ledger.take_deleted() == set()
+
+
 def test_pages_that_no_event_told_are_booked_once() -> None:
     """A walk found 4 pages more than told: added now, and still after the kernel's next totals."""
     ledger = CgroupLedger()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from memtrace.collect import names as module
 from memtrace.collect.events import PathSeen
+from memtrace.collect.ledger import CgroupLedger
 from memtrace.collect.names import Names
 from tests.unit.collect import records
 
@@ -144,6 +145,20 @@ def test_names_are_bounded_and_the_forgotten_are_told_again(
     assert host.forgotten == files[:1]
     assert not host.names.knows(files[0])
     assert all(host.names.knows(file) for file in files[1:])
+
+
+def test_names_of_deleted_files_last_as_long_as_a_row(host: Host) -> None:
+    """What one cgroup gave up may be in a row of another one."""
+    host.names.learn_file(seen(b"x"))
+    gave_up, shows = CgroupLedger(), CgroupLedger()
+    gave_up.deleted.add(FILE)
+    shows.row(FILE, records.process(1), records.WRITE, (1, 1, 0))
+    host.names.forget_deleted([gave_up, shows])
+    assert host.names.knows(FILE)
+    gave_up.deleted.add(FILE)
+    host.names.forget_deleted([gave_up])
+    assert not host.names.knows(FILE)
+    assert host.forgotten == [FILE]
 
 
 def test_processes_are_named_and_renamed(host: Host) -> None:
