@@ -24,12 +24,12 @@ REASON_OTHER = REASONS.index("other")
 MAX_ROWS = 512
 """Driver rows, and processes, kept for one cgroup between two samples."""
 MAX_FILES = 8192
-MANY_FILES = 96
+MANY_FILES = 64
 """From here on files with nothing left in the cache are given up, and again at twice what stays."""
-RECENT_FILES = 32
+RECENT_FILES = 24
 """How many of the latest files are kept although nothing is left of them."""
-ENDED_ROWS = 32
-"""Driver rows kept of deleted files that were given up: more than a Sample shows."""
+ENDED_ROWS = 24
+"""Driver rows kept of deleted files that were given up: as many as a Sample shows."""
 KEPT = 0.5
 """The share of the largest that stays when a cgroup has more."""
 
