@@ -24,10 +24,13 @@ REASON_OTHER = REASONS.index("other")
 MAX_ROWS = 512
 """Driver rows, and processes, kept for one cgroup between two samples."""
 MAX_FILES = 8192
-MANY_FILES = 64
+MANY_FILES = 96
 """From here on files with nothing left in the cache are given up, and again at twice what stays."""
-RECENT_FILES = 24
-"""How many of the latest files are kept although nothing is left of them."""
+FIRST_FILES, RECENT_FILES = 24, 24
+"""Of the first and of the latest files, how many are kept although nothing is left of them.
+
+Of files that have equally little the first are shown: so these rows stay as they are.
+"""
 ENDED_ROWS = 24
 """Driver rows kept of deleted files that were given up: as many as a Sample shows."""
 KEPT = 0.5
@@ -217,7 +220,7 @@ class CgroupLedger:
 
     def _drop_gone(self) -> list[FileKey]:
         """Files come and go by the thousand: what left the cache again needs no row."""
-        older = list(self.files)[:-RECENT_FILES]
+        older = list(self.files)[FIRST_FILES:-RECENT_FILES]
         gone = [f for f in older if not self.files[f].resident and f not in self.spared]
         deleted = {f for f in gone if self.files[f].flags & FILE_UNLINKED}
         self.deleted |= deleted

@@ -155,23 +155,23 @@ def test_tables_within_their_bound_are_not_cut() -> None:
 
 
 def test_of_deleted_files_only_the_largest_rows_stay() -> None:
-    """Of two hundred replaced ones the fifth was the largest; one only emptied keeps its row."""
+    """Of two hundred replaced ones the fiftieth was the largest; one only emptied keeps its row."""
     ledger = CgroupLedger()
     emptied = records.file(9999)
     add(ledger, 1, emptied)
     remove(ledger, 1, emptied)
     for inode in range(1, 201):
-        add(ledger, 7 if inode == 5 else 1, records.file(inode))
-        remove(ledger, 7 if inode == 5 else 1, records.file(inode), UNLINK)
+        add(ledger, 7 if inode == 50 else 1, records.file(inode))
+        remove(ledger, 7 if inode == 50 else 1, records.file(inode), UNLINK)
         ledger.settle_interval()
         ledger.cut()
     left = {file: row.pages for (file, _, _), row in ledger.drivers.items()}
-    assert left[records.file(5)] == 7
+    assert left[records.file(50)] == 7
     assert left[emptied] == 1
     assert len(ledger.files) <= module.MANY_FILES
     assert len(left) <= module.MANY_FILES + module.ENDED_ROWS + 1
     deleted = ledger.take_deleted()
-    assert records.file(6) in deleted
+    assert records.file(30) in deleted
     assert emptied not in deleted
     assert ledger.take_deleted() == set()
 
