@@ -10,8 +10,12 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
+
+from memtrace.service.without import without
+
+with without("ssl"):  # 5 MB for a client nobody uses
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MOST_AT_ONCE = 16
 TIMEOUT_SECONDS = 5.0

@@ -11,11 +11,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-_rich = sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
-import structlog  # noqa: E402  # would load rich (5 MB) to colour tracebacks nobody asks for
+from memtrace.service.without import without
 
-if _rich is None:
-    del sys.modules["rich"]
+with without("rich", "ssl"):  # 10 MB: colours for tracebacks; TLS for asyncio, which it imports
+    import structlog
 
 
 def start_logging(log_format: str, level: str, clean: Callable[[str], str]) -> Any:
