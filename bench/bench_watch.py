@@ -20,7 +20,10 @@ from memtrace.collect.live import open_live
 
 BYTES = 32 << 20
 ROUNDS, QUICK_ROUNDS = 80, 8
-CASES = ("4 KiB writes", "unlink of them", "own 64 KiB reads", "foreign 64 KiB reads")
+CASES = (
+    *("4 KiB writes", "unlink of them", "own 64 KiB reads", "foreign 64 KiB reads"),
+    *("foreign file mapped", "page faults of no file"),
+)
 MODES = ("off", "dirtiers", "refaults", "touchers")
 
 Samples = dict[tuple[str, str], list[float]]  # (case, mode): milliseconds, one per round
@@ -29,13 +32,15 @@ Samples = dict[tuple[str, str], list[float]]  # (case, mode): milliseconds, one 
 def measure(program: Path, directory: Path, reader: Cgroup) -> dict[str, float]:
     """Do every case once."""
     written, unlinked = timed(program, "write", directory / "out", BYTES, 4096)
-    reads = (again(program, directory / name, reader) for name in ("own", "foreign"))
-    return dict(zip(CASES, (written, unlinked, *reads), strict=True))
+    own, foreign = directory / "own", directory / "foreign"
+    steps = (("again", own, "65536"), ("again", foreign, "65536"), ("map", foreign))
+    uses = [use(reader, program, *step) for step in (*steps, ("anonymous", str(BYTES)))]
+    return dict(zip(CASES, (written, unlinked, *uses), strict=True))
 
 
-def again(program: Path, path: Path, reader: Cgroup) -> float:
-    """Read a cached file in the reader's cgroup; milliseconds."""
-    child = reader.start("taskset", "-c", str(WORKLOAD_CPU), program, "again", path, "65536")
+def use(reader: Cgroup, program: Path, *what: str | Path) -> float:
+    """One step in the reader's cgroup; milliseconds."""
+    child = reader.start("taskset", "-c", str(WORKLOAD_CPU), program, *what)
     output, _ = child.communicate(timeout=60)
     return int(output) / 1e6
 

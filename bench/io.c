@@ -5,6 +5,8 @@
  *   io write PATH BYTES BLOCK   write a new file, then unlink it: two numbers
  *   io crowd PATH BYTES BLOCK   eight threads at once write a file each, then unlink it
  *   io again PATH BLOCK         read a cached file once more
+ *   io map PATH                 map a cached file and look at every page of it
+ *   io anonymous BYTES          fill memory of no file, fault by fault
  *   io random PATH              read a cold file 4 KiB at a time in random order
  *   io walk PATH                look at every file below a directory, as find does
  *   io trickle PATH             write and unlink 256 KiB ten times a second until killed
@@ -79,6 +81,31 @@ static void timed_again(const char *path, long block)
 
 	while (need(read(fd, to, block), "read") > 0)
 		;
+	printf("%ld\n", cpu_ns() - start);
+}
+
+static void timed_map(const char *path)
+{
+	int fd = need(open(path, O_RDONLY), path);
+	long bytes = need(lseek(fd, 0, SEEK_END), "lseek"), start = cpu_ns(), at;
+	volatile char *map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+
+	need(map == MAP_FAILED ? -1 : 0, "mmap");
+	for (at = 0; at < bytes; at += PAGE)
+		(void)map[at];
+	printf("%ld\n", cpu_ns() - start);
+}
+
+static void timed_anonymous(long bytes)
+{
+	long start = cpu_ns(), at;
+	volatile char *map =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	need(map == MAP_FAILED ? -1 : 0, "mmap");
+	madvise((void *)map, bytes, MADV_NOHUGEPAGE);
+	for (at = 0; at < bytes; at += PAGE)
+		map[at] = 'm';
 	printf("%ld\n", cpu_ns() - start);
 }
 
@@ -186,6 +213,10 @@ int main(int argc, char **argv)
 		timed_write(argv[2], atol(argv[3]), atol(argv[4]));
 	else if (argc == 4 && !strcmp(argv[1], "again"))
 		timed_again(argv[2], atol(argv[3]));
+	else if (argc == 3 && !strcmp(argv[1], "map"))
+		timed_map(argv[2]);
+	else if (argc == 3 && !strcmp(argv[1], "anonymous"))
+		timed_anonymous(atol(argv[2]));
 	else if (argc == 3 && !strcmp(argv[1], "random"))
 		timed_random(argv[2]);
 	else if (argc == 5 && !strcmp(argv[1], "crowd"))

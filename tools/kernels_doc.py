@@ -84,7 +84,7 @@ ROWS = (
     Row("who makes kernel objects grow", "slab_culprits", ("culprits", "test_slab_culprits")),
     Row("refaults by file", "refaults", ("refaults", "test_watch"), NEAR),
     Row("who reads what another pays for", "touchers", ("touchers", "test_watch")),
-    Row("who maps what another pays for", "mappers", ("mappers", "test_watch")),
+    Row("who maps what another pays for", "touchers", ("mappers", "test_watch")),
     Row("who dirties what another pays for", "dirtiers", ("dirtiers", "test_watch")),
     Row("a second referee, for `doctor --verify`", "", ("referee", "test_second_referee")),
     Row(

@@ -87,6 +87,7 @@ struct dentry___flat {
 struct folio {
 	unsigned long flags;
 	struct address_space *mapping;
+	unsigned long index;
 	unsigned long memcg_data;
 	unsigned int _nr_pages;
 };
@@ -167,6 +168,19 @@ struct file {
 	struct inode *f_inode;
 };
 
+struct mm_struct;
+
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_end;
+	unsigned long vm_pgoff;
+	struct file *vm_file;
+};
+
+typedef struct {
+	unsigned long f;
+} memdesc_flags_t;
+
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
@@ -222,6 +236,7 @@ struct task_struct {
 	int tgid;
 	__u64 start_boottime;
 	struct task_struct *group_leader;
+	struct mm_struct *mm;
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct css_set *cgroups;

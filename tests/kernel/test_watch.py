@@ -22,7 +22,10 @@ PART = 499
 LARGE = 5003
 LIMIT = 1024 * PAGE
 WAIT_SECONDS = 10.0
-TOUCHERS = ("on_mm_filemap_get_pages", "on_mm_filemap_map_pages", "on_mm_filemap_fault")
+TOUCHERS = (
+    *("on_mm_filemap_get_pages", "on_mm_filemap_map_pages", "on_mm_filemap_fault"),
+    *("on_page_fault_user", "on_page_fault_kernel", "on_rss_stat"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,20 @@ def test_readers_of_what_another_pays_for_are_touchers(
     (user,) = [user for user in row["touched_by"] if user["pid"] == pid]
     assert user["cgroup_id"] == guest.cgroup.cgroup_id
     assert row["charged_to"] == payer.cgroup.path
+
+
+@pytest.mark.parametrize("block", [64 * PAGE, 1024 * PAGE])
+def test_large_folios_count_as_they_are_mapped(
+    watching: Memtrace, pair: tuple[Room, Room], block: int
+) -> None:
+    """What a large write left in large folios is mapped as a whole, without an event for each."""
+    need(watching, "touchers")
+    payer, guest = pair
+    path = payer.path(f"blocks-{block}")
+    payer.run("write", path, LARGE, block)
+    pid = guest.run("fault", path, "touch")
+    row = file_of(watching, payer.cgroup, path)
+    assert used(row, "touched_by", pid) == LARGE * PAGE - added_by(watching, guest, path)
 
 
 def test_the_payer_itself_is_no_toucher(watching: Memtrace, pair: tuple[Room, Room]) -> None:

@@ -18,6 +18,8 @@ ON_DEMAND: dict[str, tuple[str, ...]] = {
     "refaults": ("mod_memcg_lruvec_state",),
 }
 """What is attached only while asked for, and the tracepoints it can use: any of them will do."""
+_BESIDES = {"touchers": ("page_fault_user", "page_fault_kernel", "rss_stat")}
+"""Besides: where a fault is, and that it mapped a folio as large as a page table."""
 _WITHOUT = {
     "touchers": "who else uses a container's cache is not known",
     "dirtiers": "who dirties a container's cache is not known",
@@ -39,7 +41,7 @@ QUESTIONS = Questions(
         "cgroup_release",
         "sched_process_exec",
         "sched_process_exit",
-        *(name for names in ON_DEMAND.values() for name in names),
+        *(name for names in (*ON_DEMAND.values(), *_BESIDES.values()) for name in names),
         "kmem_cache_alloc",
         "mark_victim",
         "signal_generate",
@@ -182,9 +184,10 @@ def _on_demand(
 ) -> OnDemand:
     if pages:
         return OnDemand((), f"not on kernels before 6.1: {_WITHOUT[name]}")
-    programs = tuple(f"on_{event}" for event in tracepoints if _has(facts, event))
-    if programs:
-        return OnDemand(programs)
+    there = [event for event in tracepoints if _has(facts, event)]
+    if there:
+        there += [event for event in _BESIDES.get(name, ()) if _has(facts, event)]
+        return OnDemand(tuple(f"on_{event}" for event in there))
     lacking = f"this kernel has no tracepoint {' or '.join(tracepoints)}"
     return OnDemand((), f"{lacking}: {_WITHOUT[name]}")
 
