@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from os import PathLike, fsencode
 
 from memtrace.kernel.btf import Btf
@@ -109,9 +109,11 @@ class BpfObject(Closing):
         """The kernel's figures of every loaded program, by name."""
         return {program.name: program.stats() for program in self._loaded()}
 
-    def recursion_misses(self) -> int | None:
-        """Runs the kernel skipped, over all programs; None where it does not count them."""
-        misses = [stats.recursion_misses for stats in self.stats().values()]
+    def recursion_misses(self, harmless: Container[str] = ()) -> int | None:
+        """Runs the kernel skipped, over all programs but the harmless; None: it does not count."""
+        misses = [
+            stats.recursion_misses for name, stats in self.stats().items() if name not in harmless
+        ]
         known = [count for count in misses if count is not None]
         return sum(known) if len(known) == len(misses) else None
 

@@ -31,6 +31,8 @@ _OWNER_MAPS = ("removed_owners",)
 _OWNER_OBJECTS = ("page_cache", "shmem", "baseline", "reparent")
 ON_DEMAND_MAPS = (*_EVENT_MAPS, *_LEDGER_MAPS, *_NAME_MAPS, *_OWNER_MAPS)
 """Shared by default with what is loaded on demand; an object that includes uses.h has them all."""
+INTERRUPTED = frozenset({"on_mod_memcg_lruvec_state"})
+"""Programs of events that interrupts cause, too, but none that is counted: nothing is lost."""
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 POSSIBLE_NODES = Path("/sys/devices/system/node/possible")
 _ZERO = struct.pack("<I", 0)
@@ -105,7 +107,7 @@ class Session(Closing):
 
     def recursion_misses(self) -> int:
         """Events the kernel skipped because a program was already running on that CPU."""
-        return sum(opened.recursion_misses() or 0 for opened in self._objects)
+        return sum(opened.recursion_misses(INTERRUPTED) or 0 for opened in self._objects)
 
     def drain_events(self, callback: Callable[[memoryview], None]) -> int:
         """Hand every waiting event to `callback`; return how many."""

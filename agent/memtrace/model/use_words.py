@@ -1,11 +1,13 @@
-"""Who else uses a file's cached pages, in words: "also read by web-1, dirtied by sidecar".
+"""Who else uses a file's cached pages, in words: "also read by web-1 (3 MiB), dirtied by sidecar".
 
 Says nothing of what the payer does itself. Does not escape or cut.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 
 from memtrace.model.shapes import File
 from memtrace.model.units import size
@@ -19,17 +21,17 @@ def in_words(file: File) -> str:
     """Return all that is known; empty when nobody else is at it, or nobody watched."""
     uses = file.row.uses
     again = uses.refaulted_bytes if uses is not None else None
-    return _joined(who(file), f"{size(again)} read again" if again else "")
+    return _joined(who(file, amounts=True), f"{size(again)} read again" if again else "")
 
 
-def who(file: File) -> str:
-    """Return who else is at it."""
+def who(file: File, amounts: bool = False) -> str:
+    """Return who else is at it, and with how much since it is watched."""
     uses = file.row.uses
     if uses is None:
         return ""
     return _joined(
-        _by("also read by", others(file, uses.touched_by)),
-        _by("dirtied by", others(file, uses.dirtied_by)),
+        _by("also read by", others(file, uses.touched_by), amounts),
+        _by("dirtied by", others(file, uses.dirtied_by), amounts),
     )
 
 
@@ -41,26 +43,30 @@ def briefly(file: File) -> str:
     for verb, users in (("dirtied", uses.dirtied_by), ("read", uses.touched_by)):
         names = others(file, users)
         if names:
-            return f"{verb}: {names[0]}" + (f" +{len(names) - 1}" if len(names) > 1 else "")
+            rest = len(names) - 1
+            return f"{verb}: {next(iter(names))}" + (f" +{rest}" if rest else "")
     return "read again" if uses.refaulted_bytes else ""
 
 
-def others(file: File, users: Iterable[FileUser] | None) -> list[str]:
-    """Return the containers of these users, the largest first, without the one that pays."""
-    amounts: dict[str, int] = {}
+def others(file: File, users: Iterable[FileUser] | None) -> dict[str, int]:
+    """Return bytes by container of these users, the largest first, without the one that pays."""
+    amounts: Counter[str] = Counter()
     for user in users or ():
         if user.cgroup != file.charged_to:
-            name = user.container or user.name
-            amounts[name] = amounts.get(name, 0) + user.bytes
-    return sorted(amounts, key=lambda name: -amounts[name])
+            amounts[user.container or user.name] += user.bytes
+    return dict(amounts.most_common())
 
 
 def _joined(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _by(verb: str, names: list[str]) -> str:
-    if not names:
+def _by(verb: str, users: dict[str, int], amounts: bool) -> str:
+    if not users:
         return ""
-    rest = len(names) - _NAMED
-    return f"{verb} {', '.join(names[:_NAMED])}" + (f" and {rest} more" if rest > 0 else "")
+    named = [
+        f"{name} ({size(used)})" if amounts else name
+        for name, used in islice(users.items(), _NAMED)
+    ]
+    rest = len(users) - _NAMED
+    return f"{verb} {', '.join(named)}" + (f" and {rest} more" if rest > 0 else "")

@@ -22,7 +22,9 @@ def used(uses: FileUses | None) -> File:
 def test_others_are_named_by_what_they_do() -> None:
     """Readers first, then who dirties it, then what was read again; the payer is nobody else."""
     file = used(FileUses(2 * MIB, (WEB,), (PAYER, SIDECAR)))
-    assert use_words.in_words(file) == "also read by web-1, dirtied by sidecar, 2.0 MiB read again"
+    assert use_words.who(file) == "also read by web-1, dirtied by sidecar"
+    told = "also read by web-1 (3.0 MiB), dirtied by sidecar (1.0 MiB), 2.0 MiB read again"
+    assert use_words.in_words(file) == told
     assert use_words.briefly(file) == "dirtied: sidecar"
 
 
@@ -30,8 +32,8 @@ def test_processes_of_one_container_are_one() -> None:
     """Of many others two are named."""
     second = WEB._replace(pid=31, bytes=1)
     many = tuple(WEB._replace(container=f"web-{n}", bytes=n) for n in range(1, 6))
-    assert use_words.in_words(used(FileUses(None, (WEB, second), None))) == "also read by web-1"
-    words = use_words.in_words(used(FileUses(None, many, None)))
+    assert use_words.who(used(FileUses(None, (WEB, second), None))) == "also read by web-1"
+    words = use_words.who(used(FileUses(None, many, None)))
     assert words == "also read by web-5, web-4 and 3 more"
     assert use_words.briefly(used(FileUses(None, many, None))) == "read: web-5 +4"
 

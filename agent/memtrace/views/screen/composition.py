@@ -103,6 +103,7 @@ COMPOSITION: tuple[Column[Part], ...] = (
         lambda part, room: cells.left("  " * part.depth + _called(part.field), room),
         0,
         right=False,
+        wider=((2, 18),),
     ),
     sized(fields.BYTES, 1, lambda part: part.bytes),
     Column(fields.SHARE, lambda part, room: cells.number(part.share, room), 3),
