@@ -96,7 +96,7 @@ def render_text(snapshot: Snapshot, page: Page) -> str:
     if page.nobody:
         nobody = of_nobody(snapshot.census.nobody)
         lines += _paragraph(_NOBODY, nobody, snapshot.cgroup_mode, page, width)
-    for line in _remarks(snapshot):
+    for line in _remarks(snapshot, page.nobody):
         lines += textwrap.wrap(line, width, subsequent_indent="  ")
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
@@ -145,7 +145,7 @@ def _against(slab: SlabFigures, mode: str) -> Iterable[str]:
     )
 
 
-def _remarks(snapshot: Snapshot) -> Iterable[str]:
+def _remarks(snapshot: Snapshot, nobody: bool) -> Iterable[str]:
     census = snapshot.census
     yield (
         f"The census took {census.cost_seconds or 0:.2f} s, at most "
@@ -158,6 +158,7 @@ def _remarks(snapshot: Snapshot) -> Iterable[str]:
         yield f"{census.odd_slabs} slabs changed while they were read and are left out."
     yield (
         "FREED yes: the kernel frees these under memory pressure. Objects of removed cgroups "
-        "belong to their parents. (nobody): what no memory cgroup pays for."
+        "belong to their parents."
+        + (f" {_NOBODY}: what no memory cgroup pays for." if nobody else "")
     )
     yield "Who has them allocated is seen while they are: memtrace top --watch slab."
