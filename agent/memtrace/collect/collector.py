@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -34,6 +35,7 @@ from memtrace.host.file_handles import FileHandles
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.identity import Resolver
 from memtrace.host.lru import drain_batches
+from memtrace.host.meminfo import reclaimable_slab
 from memtrace.host.swap import read_swap
 from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
@@ -94,7 +96,9 @@ class Collector:
         self._reader = CgroupReader(hierarchy)
         self._census = SlabCensus(features.get(SLAB_CENSUS, Feature(False, "not asked for")), root)
         can_watch = features.get("slab_culprits", Feature(False, "not planned"))
-        self._allocations = SlabWatcher(session, can_watch, self._names.comm)
+        self._allocations = SlabWatcher(
+            session, can_watch, self._names.comm, partial(reclaimable_slab, root)
+        )
         self._tree = CgroupTree(hierarchy, self._released)
         self._watching = Watching(
             session, on_demand, self._names, self._resolver, self._tree.nodes, self._page

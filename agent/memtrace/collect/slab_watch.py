@@ -6,6 +6,7 @@ watched is counted here, because it has no culprit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -41,9 +42,19 @@ class _Cgroup:
 
 
 class SlabWatcher:
-    """By cgroup id. `requested` watches whatever happens; `feature` says whether it can."""
+    """By cgroup id. `requested` watches whatever happens; `feature` says whether it can.
 
-    def __init__(self, session: Watchable, feature: Feature, comm: Comm) -> None:
+    `machine`: bytes of reclaimable slab of the whole machine, or None. Asked only where cgroups
+    do not tell theirs.
+    """
+
+    def __init__(
+        self,
+        session: Watchable,
+        feature: Feature,
+        comm: Comm,
+        machine: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self.feature = feature
         self._session = session
         self._comm = comm
@@ -52,7 +63,10 @@ class SlabWatcher:
         self._counted: dict[bytes, int] = {}
         self._caches: dict[int, Cache] = {}
         self._cgroups: dict[int, _Cgroup] = {}
+        self._machine = machine
+        self._reclaimable: int | None = None  # of the machine, as of the decision before
         self._growth = 0
+        self._slab_is_told = True
         self._since: float | None = None
 
     def request(self, wanted: bool) -> None:
@@ -88,7 +102,7 @@ class SlabWatcher:
         known = self._known(cgroup)
         if memory is not known.memory:
             known.memory = memory
-            growth = self._note(known, _reclaimable(memory), born)
+            growth = self._note(known, self._figure(memory), born)
             self._growth = max(self._growth, 0 if root else growth)
         culprits, made = known.culprits, known.made
         if culprits.changed:
@@ -103,7 +117,7 @@ class SlabWatcher:
         growth, self._growth = self._growth, 0
         if not self.feature.enabled:
             return
-        if self._arming.step(monotonic, growth):
+        if self._arming.step(monotonic, growth if self._slab_is_told else self._capped(growth)):
             self._attach(now)
         else:
             self.close()
@@ -122,6 +136,20 @@ class SlabWatcher:
         self._probe = None
         self._counted.clear()
         self._caches.clear()
+
+    def _capped(self, growth: int) -> int:
+        """A cgroup's kernel memory grew, of any kind: its slab by no more than all slab did."""
+        before, self._reclaimable = self._reclaimable, self._machine()
+        if before is None or self._reclaimable is None:
+            return growth
+        return min(growth, self._reclaimable - before)
+
+    def _figure(self, memory: Memory | None) -> int | None:
+        """Reclaimable slab; on cgroup v1, which does not tell slab, all kernel memory."""
+        if memory is None:
+            return None
+        self._slab_is_told = memory.slab_reclaimable_bytes is not None
+        return memory.slab_reclaimable_bytes if self._slab_is_told else memory.kernel_bytes
 
     def _attach(self, now: float) -> None:
         if self._probe is not None:
@@ -159,12 +187,3 @@ class SlabWatcher:
             cache = self._caches[address] = told or Cache(None, 0)
         who = Who(cache.name or UNNAMED, process, syscall, compat)
         self._known(cgroup).culprits.add(who, objects, cache.bytes)
-
-
-def _reclaimable(memory: Memory | None) -> int | None:
-    """Reclaimable slab; on cgroup v1, which does not tell slab, all kernel memory."""
-    if memory is None:
-        return None
-    if memory.slab_reclaimable_bytes is not None:
-        return memory.slab_reclaimable_bytes
-    return memory.kernel_bytes

@@ -109,6 +109,23 @@ def test_nothing_is_attached_before_growth_and_after_it() -> None:
     assert rig.watcher.state == SlabWatch(False, 1008 + 5e8)
 
 
+def test_growth_of_other_kernel_memory_attaches_nothing_on_v1() -> None:
+    """There a cgroup tells all kernel memory: what slab of the machine did not grow by is none."""
+    session, machine = FakeSession(), iter([50, 50, 50, 60, 70])
+    watcher = SlabWatcher(
+        session,  # type: ignore[arg-type]
+        ON,
+        lambda process: "find",
+        lambda: next(machine) * MIB,
+    )
+    attached = []
+    for number in range(5):
+        watcher.of(CGROUP, Memory(kernel_bytes=10 * MIB * number), False, False)
+        watcher.decide(1000.0 + 2 * number, 0.0)
+        attached.append(session.attached)
+    assert attached == [0, 0, 0, 0, 1]
+
+
 def test_what_is_allocated_is_told_of_who_paid() -> None:
     """By cgroup, and each count once."""
     rig = Rig()
