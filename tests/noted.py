@@ -61,5 +61,12 @@ def over(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     """A column with what only the run before tried; another release starts anew."""
     if before.get("release") != now["release"]:
         return now
-    parts = ("features", "lacks", "outcomes")
-    return now | {part: before.get(part, {}) | now[part] for part in parts}
+    parts = {part: before.get(part, {}) | now[part] for part in ("lacks", "outcomes")}
+    return now | parts | {"features": switched_on(before.get("features", {}), now["features"])}
+
+
+def switched_on(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Features of two scripts or runs: one may switch more on than the other."""
+    known = {name: each for name, each in before.items() if each["enabled"]}
+    fresh = {name: each for name, each in now.items() if each["enabled"] or name not in known}
+    return before | fresh

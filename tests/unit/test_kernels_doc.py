@@ -65,6 +65,12 @@ def test_the_document_is_what_the_tool_makes() -> None:
     assert DOCUMENT.read_text() == render(load_record())
 
 
+def test_what_one_run_switched_on_another_does_not_switch_off() -> None:
+    """A test that watches nothing does not say that watching is impossible."""
+    feature = over(column("exact"), column("off until asked for", enabled=False))["features"]
+    assert feature[ROW.feature] == {"enabled": True, "reason": "exact"}
+
+
 def test_what_a_run_did_not_try_stays_for_the_same_release_only() -> None:
     """A second look at one test does not forget the others; a new kernel starts anew."""
     before = column(outcomes={"a": "failed", "b": "passed"})

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.noted import Column, column
+from tests.noted import Column, column, switched_on
 from tests.outcomes import Unavailable
 from tests.vm.harness import GuestError, GuestResult
 from tests.vm.kernels import GuestKernel, fetch
@@ -55,9 +55,7 @@ def boot(kernel: GuestKernel, run: Callable[[], GuestResult]) -> Report | GuestE
         return error
     print(result.console)
     noted = column(fetch(kernel).release, "v2")
-    for name, feature in result.json["features"].items():
-        if feature["enabled"] or name not in noted.features:  # one script may switch more on
-            noted.features[name] = feature
+    noted.features = switched_on(noted.features, result.json["features"])
     noted.lacks.update(result.json["lacks"])
     return Report(noted, result.json["checks"], result.json)
 
