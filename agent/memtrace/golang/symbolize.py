@@ -1,0 +1,127 @@
+"""Names of functions by address: of Go programs from their own table, of others from ELF's.
+
+Answers are cached, as many as said. A call that was inlined is named after the function it is
+inlined into. Of a return address the caller gives the byte before it (`pc - 1`), which is part
+of the call. Names are as the linker wrote them: C++ stays mangled.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from bisect import bisect_right
+from functools import lru_cache
+from struct import Struct
+
+from memtrace.golang.elf import Elf
+from memtrace.golang.pclntab import PcLnTab, open_pclntab
+from memtrace.golang.refusal import Refusal, State
+
+MAX_SYMBOLS = 200_000
+CACHED = 4096
+_MAX_NAME = 1024
+
+_ROW = Struct("<IBBHQQ")
+_WORDS_OF_ROW = 3
+_KINDS = (2, 10)  # STT_FUNC, STT_GNU_IFUNC
+_INDEX_BITS = 20  # of a key: the address above, the row below
+_MAX_ADDRESS = 1 << (64 - _INDEX_BITS)
+_TABLES = ((".symtab", ".strtab"), (".dynsym", ".dynstr"))
+
+
+class Symbols:
+    """The functions of one file. Keeps a descriptor of its own until `close`."""
+
+    def __init__(self, fd: int, cached: int = CACHED) -> None:
+        """Look at the file; one that has no readable table has no names. Raises OSError."""
+        self._fd = os.dup(fd)
+        self._elf: Elf | None = None
+        self._go: PcLnTab | None = None
+        self._others: ElfSymbols | None = None
+        self._cached = lru_cache(cached)(self._name)
+        try:
+            self._elf = Elf(self._fd)
+            if ".go.buildinfo" in self._elf.sections:
+                self._go = open_pclntab(self._elf)
+        except Refusal:
+            pass
+
+    def name(self, address: int) -> str | None:
+        """The function at a link-time address, None where nothing tells."""
+        return self._cached(address)
+
+    def name_at(self, offset: int) -> str | None:
+        """The function at a place in the file: an address less its mapping, plus its offset."""
+        address = self._elf.address_of(offset) if self._elf else None
+        return None if address is None else self.name(address)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._fd)
+
+    def _name(self, address: int) -> str | None:
+        try:
+            return (self._go and self._go.lookup(address)) or self._symbols().name(address)
+        except (Refusal, OSError):
+            return None
+
+    def _symbols(self) -> ElfSymbols:
+        if self._elf is None:
+            raise Refusal(State.NOT_GO, "not a program")
+        if self._others is None:
+            self._others = ElfSymbols(self._elf)
+        return self._others
+
+
+class ElfSymbols:
+    """The functions of .symtab, in a stripped file of .dynsym; raises Refusal and OSError."""
+
+    def __init__(self, elf: Elf) -> None:
+        """Sort the table by address. Eight bytes a function stay in memory."""
+        self._elf = elf
+        self._keys = array("Q")
+        for table, names in _TABLES:
+            rows, strings = elf.section(table), elf.section(names)
+            if rows and strings:
+                self._offset, self._strings = rows.offset, strings
+                self._keys = array("Q", sorted(self._read_keys(rows.size // _ROW.size)))
+                return
+
+    def name(self, address: int) -> str | None:
+        """The function that holds an address; one of unknown size ends at the next."""
+        if not 0 <= address < _MAX_ADDRESS:
+            return None
+        at = bisect_right(self._keys, (address + 1 << _INDEX_BITS) - 1) - 1
+        if at < 0:
+            return None
+        index = self._keys[at] & ((1 << _INDEX_BITS) - 1)
+        row = self._elf.read(self._offset + index * _ROW.size, _ROW.size)
+        place, _, _, _, start, size = _ROW.unpack(row)
+        if size and address >= start + size:
+            return None
+        return self._text(place)
+
+    def _read_keys(self, count: int) -> list[int]:
+        if count > MAX_SYMBOLS:
+            raise Refusal(State.TOO_LARGE, f"a table of {count} symbols")
+        keys = []
+        step = (1 << 20) // _ROW.size
+        for first in range(0, count, step):
+            size = min(step, count - first) * _ROW.size
+            data = self._elf.read(self._offset + first * _ROW.size, size)
+            words = memoryview(data).cast("Q")
+            kinds, addresses = (words[part::_WORDS_OF_ROW].tolist() for part in (0, 1))
+            keys += [
+                address << _INDEX_BITS | index
+                for index, (kind, address) in enumerate(zip(kinds, addresses, strict=True), first)
+                if (kind >> 32) & 0xF in _KINDS and 0 < address < _MAX_ADDRESS
+            ]
+        return keys
+
+    def _text(self, place: int) -> str | None:
+        if not 0 < place < self._strings.size:
+            return None
+        size = min(_MAX_NAME, self._strings.size - place)
+        data = self._elf.read(self._strings.offset + place, size)
+        text = data.partition(b"\0")[0].decode("utf-8", "replace")
+        return text if text.isprintable() and text else None

@@ -1,0 +1,84 @@
+"""Names by address: of Go's table, of C's symbols, none of what has neither."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from memtrace.golang import symbolize
+from memtrace.golang.symbolize import Symbols
+from tests.unit.golang.conftest import Open
+from tests.unit.golang.synthetic import TEXT, Made
+
+
+@pytest.fixture
+def libc() -> Iterator[tuple[Symbols, int]]:
+    """The C library this process uses, and how far it is from where it was linked to."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    mapped = [line.split() for line in lines if line.endswith(("libc.so.6", "ld-musl-x86_64.so.1"))]
+    with open(mapped[0][-1], "rb") as file:
+        symbols = Symbols(file.fileno())
+    yield symbols, int(mapped[0][0].partition("-")[0], 16)
+    symbols.close()
+
+
+def test_functions_of_c_have_their_exported_names(libc: tuple[Symbols, int]) -> None:
+    """Where the dynamic linker found them; one behind the end is not theirs."""
+    symbols, base = libc
+    for name in ("qsort", "fopen", "getenv"):
+        function = ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value
+        assert function is not None
+        found = symbols.name(function - base + 1)
+        assert found is not None
+        assert name in found  # several names may share an address
+    assert symbols.name(1) is None
+
+
+def test_functions_of_go_have_their_own_names(open_bytes: Open) -> None:
+    """By address and by place in the file."""
+    symbols = Symbols(open_bytes(Made().bytes()))
+    assert symbols.name(Made().entry("runtime.gcMark") + 5) == "runtime.gcMark"
+    assert symbols.name_at(Made().entry("runtime.gcMark") + 5 - 0x400000) == "runtime.gcMark"
+    assert symbols.name(TEXT - 1) is None
+    symbols.close()
+
+
+@pytest.mark.parametrize("data", [b"", b"#!/bin/sh\n", Made().bytes()[:5000]])
+def test_other_files_have_no_names(open_bytes: Open, data: bytes) -> None:
+    """And raise nothing."""
+    symbols = Symbols(open_bytes(data))
+    assert (symbols.name(TEXT), symbols.name_at(100)) == (None, None)
+    symbols.close()
+
+
+def test_answers_are_kept_up_to_a_bound(open_bytes: Open) -> None:
+    """A name is read once; the oldest make room."""
+    fd = open_bytes(Made().bytes())
+    symbols = Symbols(fd, cached=2)
+    assert symbols.name(TEXT) == "runtime.stopTheWorldWithSema"
+    os.ftruncate(fd, 0)
+    assert symbols.name(TEXT) == "runtime.stopTheWorldWithSema"
+    assert [symbols.name(TEXT + at) for at in (1, 2)] == [None, None]
+    assert symbols.name(TEXT) is None
+    symbols.close()
+
+
+def test_too_many_symbols_are_none(
+    libc: tuple[Symbols, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than more memory than there is for it."""
+    monkeypatch.setattr(symbolize, "MAX_SYMBOLS", 10)
+    assert libc[0].name(0x50000) is None
+
+
+def test_this_interpreter_is_named() -> None:
+    """A program with many symbols, in its .symtab or .dynsym."""
+    with open(os.path.realpath(sys.executable), "rb") as file:
+        symbols = Symbols(file.fileno())
+    assert any(symbols.name_at(at) for at in range(0x1000, 0x400000, 0x1000))
+    symbols.close()
