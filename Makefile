@@ -20,7 +20,7 @@ ifeq ($(filter $(CURDIR)/.venv,$(file <.venv/pyvenv.cfg)),)
 VENV_MOVED := moved
 endif
 
-.PHONY: help build run test check check-kernel check-long check-vm check-vm-all check-e2e kernels-doc bench lint format clean moved
+.PHONY: help build run test check check-kernel check-long check-vm check-vm-all check-go check-go-all check-e2e kernels-doc bench lint format clean moved
 
 help: ## list the targets
 	@echo "usage: make TARGET [ARGS=\"...\"]"
@@ -40,11 +40,12 @@ endif
 # The tests by door. Each one stands alone; `make test` goes through all of them.
 ifdef ROOT
 test: test-setup ## set up and run everything that can run here (all of it as root)
-	@MAKE="$(MAKE)" tools/test_all.sh lint check check-kernel check-vm $(E2E_DOOR)
+	@MAKE="$(MAKE)" tools/test_all.sh lint check check-go check-kernel check-vm $(E2E_DOOR)
 else
 test: $(BIN)/.memtrace-test
 	@MAKE="$(MAKE)" tools/test_all.sh check \
 	    "left-out:lint:clang-format and the rest come with sudo make test" \
+	    "left-out:check-go:gcc and daemons to look at come with sudo make test" \
 	    "left-out:check-kernel:loading BPF needs root" \
 	    "left-out:check-vm:unpacking and booting kernels needs root" \
 	    "left-out:check-e2e:starting containers needs root"
@@ -62,6 +63,12 @@ check: $(BIN)/.memtrace-test ## unit tests: no root, no kernel
 
 check-kernel: test-setup ## tests on the running kernel (root)
 	@$(PYTEST) tests/kernel $(ARGS) || $(call once_more,tests/kernel)
+
+check-go: test-setup ## what is read of Go programs, with 4 Go toolchains and Debian's daemons
+	@$(PYTEST) tests/golang $(ARGS)
+
+check-go-all: ## ... with each Go from 1.19 on
+	@MEMTRACE_ALL_GO=1 $(MAKE) check-go
 
 check-long: test-setup ## what takes minutes: 100,003 files and their maker, 1,000 kills, set clocks (root)
 	@MEMTRACE_SLAB_FILES=100003 $(PYTEST) tests/kernel/test_slab_census.py \
