@@ -30,13 +30,16 @@ PEAK = 30 * MIB
 TRIES = 5
 
 MEASURE = """
-import resource, sys, time
+import re, sys, time
 from memtrace.golang import binary
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-start = time.process_time()
+
+def peak():
+    with open("/proc/self/status") as status:
+        return int(re.search(r"VmHWM:\\s+(\\d+) kB", status.read())[1]) * 1024
+
+before, start = peak(), time.process_time()
 found = binary.inspect_path(sys.argv[1])
-spent = time.process_time() - start
-print(spent, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024, found.state)
+print(time.process_time() - start, peak() - before, found.state)
 """
 
 

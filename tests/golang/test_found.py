@@ -48,10 +48,11 @@ def binary(built: Program) -> GoBinary:
     return inspect_path(built.stripped)
 
 
-def test_everything_is_found_in_the_stripped_program(binary: GoBinary) -> None:
+def test_everything_is_found_in_the_stripped_program(built: Program, binary: GoBinary) -> None:
     """No part is missing."""
     assert (binary.state, binary.reason, binary.missing) == (State.GO, "", {})
     assert binary.stripped is True
+    assert binary.position_independent is built.flavour.endswith("pie")
 
 
 def test_build_information_is_what_go_version_says(built: Program, binary: GoBinary) -> None:

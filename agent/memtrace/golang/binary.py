@@ -56,6 +56,7 @@ class GoBinary:
     identity: Identity | None = None
     build: BuildInfo | None = None
     stripped: bool | None = None
+    position_independent: bool | None = None  # False: it runs where it was linked to
     base: int = 0
     places: Places | None = None
     probes: ProbePoints | None = None
@@ -101,8 +102,13 @@ def _inspect_file(fd: int, identity: Identity) -> GoBinary:
         build = read_build_info(elf)
         if build is None:
             raise _no_build_information(elf)
-        stripped = ".symtab" not in elf.sections
-        known = replace(known, build=build, stripped=stripped, base=_base(elf))
+        known = replace(
+            known,
+            build=build,
+            stripped=".symtab" not in elf.sections,
+            position_independent=elf.position_independent,
+            base=_base(elf),
+        )
         if build.minor is None or build.minor < _OLDEST:
             raise Refusal(State.VERSION_ONLY, f"{build.version} is not observed")
         return _with_runtime(known, elf, build.minor)

@@ -22,7 +22,8 @@ MAX_SECTIONS = 4096
 MAX_SEGMENTS = 128
 MAX_READ = 4 << 20  # at once; larger tables are read in chunks
 CHUNK = 1 << 20
-MAX_CANDIDATES = 4096
+MAX_CANDIDATES = 256  # places where bytes look as wanted; programs have one or two
+MAX_SEARCHED = 1 << 28  # bytes, once for each pattern; programs of 70 MB need a seventh
 MAX_ADDRESS = 1 << 47  # of user space
 
 _MAX_NAMES = 1 << 20
@@ -74,6 +75,7 @@ class Elf:
     def __init__(self, fd: int) -> None:
         """Read header and tables; Refusal when the file is not an x86-64 program."""
         self._fd = fd
+        self._searched = 0
         self.size = os.fstat(fd).st_size
         head = os.pread(fd, _HEADER.size, 0)
         if head[:4] != _IDENT:
@@ -110,7 +112,7 @@ class Elf:
         """
         left = MAX_CANDIDATES
         for at in range(0, self._checked(size), CHUNK):
-            data = self.read(offset + at, min(CHUNK + len(pattern) - 1, size - at))
+            data = self._scan(offset + at, min(CHUNK + len(pattern) - 1, size - at), 1)
             found = data.find(pattern)
             while found >= 0:
                 yield at + found
@@ -123,8 +125,9 @@ class Elf:
         """Where each pattern begins first; patterns of at most 4 KiB. One pass for all."""
         found: dict[bytes, int] = {}
         for at in range(0, self._checked(size), CHUNK):
-            data = self.read(offset + at, min(CHUNK + 4096, size - at))
-            for pattern in patterns - found.keys():
+            missing = patterns - found.keys()
+            data = self._scan(offset + at, min(CHUNK + 4096, size - at), len(missing))
+            for pattern in missing:
                 place = data.find(pattern)
                 if place >= 0:
                     found[pattern] = at + place
@@ -189,6 +192,13 @@ class Elf:
                 if found:
                     return found.hex() if kind == _BUILD_ID else found.decode("ascii", "replace")
         return None
+
+    def _scan(self, offset: int, size: int, patterns: int) -> bytes:
+        """Bytes to be searched, as long as there have not been too many for a program."""
+        self._searched += size * patterns
+        if self._searched > MAX_SEARCHED:
+            raise Refusal(State.TOO_LARGE, f"more than {MAX_SEARCHED} bytes to search")
+        return self.read(offset, size)
 
     def _checked(self, size: int) -> int:
         if size > MAX_SECTION:

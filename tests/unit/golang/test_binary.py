@@ -48,7 +48,7 @@ def test_a_program_is_found_whole(open_bytes: Open, shape: str) -> None:
     assert binary.places == Places(GC_CONTROLLER, GOMAXPROCS, CYCLES)
     assert binary.profile == ProfilePlaces(BUCKETS, RATE)
     assert isinstance(binary.probes, ProbePoints)
-    assert binary.stripped is True
+    assert (binary.stripped, binary.position_independent) == (True, False)
     assert binary.identity is not None
     assert binary.identity.build_id == "ab" * 4
 
