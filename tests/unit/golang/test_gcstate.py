@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memtrace.golang import gcstate
 from memtrace.golang.gcstate import BLOCK_BYTES, KNOWN, OFFSETS, decode, offset_of
 
 MIB = 1 << 20
@@ -127,3 +128,9 @@ def test_no_figure_raises(name: str, value: int) -> None:
     pack_into("<Q", data, offset_of(name, 25), value)
     state = decode(bytes(data), 25)
     assert state is None or state.heap_in_use + state.heap_idle < 1 << 49
+
+
+def test_fields_are_read_in_the_table_s_order() -> None:
+    """By offset, each once."""
+    assert gcstate._Raw._fields == tuple(OFFSETS)
+    assert sorted(OFFSETS.values()) == list(OFFSETS.values())
