@@ -65,6 +65,7 @@ class Made:
     merged: bool = False  # table of functions inside .data.rel.ro
     names: dict[str, str] = field(default_factory=dict)  # of sections, to be changed
     machine: int = 62
+    pointers: bool = False  # build information as before Go 1.18
 
     def entry(self, name: str) -> int:
         """Where a function begins."""
@@ -130,6 +131,10 @@ class Made:
         return header + names + rows + described
 
     def _build_info(self) -> bytes:
+        if self.pointers:
+            header = (b"\xff Go buildinf:" + bytes((8, 0))) + pack("<QQ", DATA + 64, DATA + 80)
+            strings = pack("<QQQQ", DATA + 128, len(self.version), 0, 0)
+            return header.ljust(64, b"\0") + strings.ljust(64, b"\0") + self.version.encode()
         information = b"\x30" * 16 + self.information.encode() + b"\x30" * 16
         strings = b"".join(varint(len(s)) + s for s in (self.version.encode(), information))
         return (b"\xff Go buildinf:" + bytes((8, 2))).ljust(32, b"\0") + strings

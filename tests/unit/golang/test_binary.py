@@ -80,7 +80,7 @@ def test_1_19_is_probed_at_the_jump(open_bytes: Open) -> None:
     ("state", "made"),
     [
         (State.VERSION_ONLY, Made(version="go1.18.10")),
-        (State.VERSION_ONLY, Made(version="go1.17")),
+        (State.VERSION_ONLY, Made(version="go1.17.13", pointers=True)),
         (State.VERSION_ONLY, Made(version="devel go1.28-4c2d1f Sat Nov 21")),
         (State.VERSION_ONLY, Made(version="go2.1")),
         (State.NOT_GO, Made(names={".go.buildinfo": ".other"})),
@@ -100,6 +100,7 @@ def test_what_cannot_be_used_has_a_state(open_bytes: Open, state: State, made: M
     assert binary.state == state
     assert binary.reason
     assert (binary.build is None) == (state in (State.NOT_GO, State.ARCHITECTURE))
+    assert binary.build is None or binary.build.version == made.version
     assert binary.places is None
 
 
