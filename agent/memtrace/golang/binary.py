@@ -47,8 +47,8 @@ class GoBinary:
     """A file and what is known of it; what is not known is None.
 
     `reason` is a sentence, empty where the state is GO. `missing` says why a part of a Go
-    program is None: "gc_controller", "probes", "heap_profile". Addresses are link-time ones,
-    see `running_at`.
+    program is None: "gc_controller", "gomaxprocs", "cycles", "probes", "heap_profile". Addresses
+    are link-time ones, see `running_at`.
     """
 
     state: State
@@ -135,9 +135,13 @@ def _with_runtime(known: GoBinary, elf: Elf, minor: int) -> GoBinary:
             missing[part] = refusal.reason
             return None
 
+    places = attempt("gc_controller", lambda: gccontroller.find_places(elf, functions))
+    for name in ("gomaxprocs", "cycles"):
+        if places and getattr(places, name) is None:
+            missing[name] = f"{name} was not found in the runtime's code"
     return replace(
         known,
-        places=attempt("gc_controller", lambda: gccontroller.find_places(elf, functions)),
+        places=places,
         probes=attempt("probes", lambda: probes.find_probe_points(elf, functions, minor)),
         profile=attempt("heap_profile", lambda: heap_profile.find_profile(elf, functions)),
         missing=missing,

@@ -31,6 +31,7 @@ SMALL_LOAD_OPCODES = frozenset(
 _CHECKS = (b"\x49\x3b\x66\x10", b"\x49\x3b\x66\x18")
 _LARGE_CHECKS = (b"\x4d\x3b\x66\x10", b"\x4d\x3b\x66\x18")
 _LEA_R12 = {b"\x4c\x8d\x64\x24": 5, b"\x4c\x8d\xa4\x24": 8}  # with 1 and 4 bytes of distance
+_SUB_RSP = (b"\x48\x83\xec", b"\x48\x81\xec")
 _JBE = {b"\x76": 2, b"\x0f\x86": 6}
 _BEFORE_CALL = 64
 
@@ -92,7 +93,7 @@ def jump_of_check(code: bytes) -> int | None:
     """Where the `jbe` of the check for stack space is, in functions with a frame (Go 1.19)."""
     at = _after_check(code)
     after = _after_jump(code)
-    return at if after is not None and code[after : after + 2] == b"\x48\x83" else None
+    return at if after is not None and code[after : after + 3] in _SUB_RSP else None
 
 
 def _places(data: bytes, pattern: bytes) -> Iterator[int]:

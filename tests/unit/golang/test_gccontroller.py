@@ -61,9 +61,10 @@ def test_cycles_count_only_where_the_trigger_reads_them(open_bytes: Open) -> Non
     """Another address in gcTrigger.test, and there is no count."""
     made = Made()
     made.sites["runtime.gcTrigger.test"] = [(b"\x8b\x15", DATA)]
-    places = inspect(open_bytes(made.bytes())).places
-    assert places is not None
-    assert places.cycles is None
+    binary = inspect(open_bytes(made.bytes()))
+    assert binary.places is not None
+    assert binary.places.cycles is None
+    assert binary.missing == {"cycles": "cycles was not found in the runtime's code"}
 
 
 def test_cycles_of_1_19_are_incremented_in_place(open_bytes: Open) -> None:
