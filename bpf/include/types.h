@@ -248,6 +248,9 @@ struct task_struct {
 };
 
 struct pt_regs {
+	unsigned long bx;
+	unsigned long ax;
+	unsigned long cx;
 	unsigned long di;
 	unsigned long orig_ax;
 };

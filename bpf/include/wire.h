@@ -343,4 +343,58 @@ struct mt_slab_cache {
 	char name[MT_CACHE_NAME_BYTES];
 };
 
+/*
+ * Go: which of the five functions of its runtime a probe is on, in the low bits of its
+ * cookie; the number of the binary is above them.
+ */
+enum mt_go_point {
+	MT_GO_STOP,   /* stopTheWorldWithSema */
+	MT_GO_BEGIN,  /* (*gcControllerState).startCycle */
+	MT_GO_END,    /* (*gcControllerState).endCycle */
+	MT_GO_RESET,  /* (*gcControllerState).resetLive */
+	MT_GO_FINISH, /* (*gcCPULimiterState).finishGCTransition */
+	MT_GO_POINTS,
+	MT_GO_POINT_BITS = 8,
+	MT_GO_POINT_MASK = 255,
+};
+
+enum mt_go_loss {
+	MT_GO_LOST_RING,    /* a collection found the ring buffer full */
+	MT_GO_LOST_PROCESS, /* too many processes at it at once */
+	MT_GO_LOSSES,
+};
+
+/* Offsets of int64 nanoseconds in a binary's gcController; 0: not known. */
+struct mt_go_times {
+	__u32 assist;
+	__u32 dedicated;
+	__u32 fractional;
+	__u32 idle;
+};
+
+/*
+ * One garbage collection that ended, in a ring of its own. Moments are of CLOCK_MONOTONIC:
+ * the world is first stopped at begun_ns; at ended_ns it is about to be started again.
+ * MT_UNTOLD: not known.
+ */
+struct mt_go_cycle {
+	__u32 tgid;
+	__u32 start;
+	__u64 cgroup;
+	__u64 begun_ns;
+	__u64 ended_ns;
+	__u64 first_pause_ns;
+	__u64 last_pause_ns;
+	__u64 marked_bytes;
+	__u64 assist_ns; /* CPU time, as the other three */
+	__u64 dedicated_ns;
+	__u64 fractional_ns;
+	__u64 idle_ns;
+	__u64 controller; /* address of gcController in the process */
+	__u32 trigger;	  /* 0: the heap grew, 1: two minutes went by, 2: runtime.GC */
+	__u32 procs;	  /* GOMAXPROCS */
+	__u32 binary;
+	__u32 pad;
+};
+
 #endif

@@ -63,6 +63,18 @@ class IterAttachOpts(ctypes.Structure):
     _fields_ = [("sz", c_size_t), ("link_info", c_void_p), ("link_info_len", c_uint32)]
 
 
+class UprobeOpts(ctypes.Structure):
+    """struct bpf_uprobe_opts, complete as of libbpf 1.1."""
+
+    _fields_ = [
+        ("sz", c_size_t),
+        ("ref_ctr_offset", c_size_t),
+        ("bpf_cookie", c_uint64),
+        ("retprobe", c_bool),
+        ("func_name", c_char_p),
+    ]
+
+
 PrintCallback = ctypes.CFUNCTYPE(c_int, c_int, c_void_p, c_void_p)
 SampleCallback = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 
@@ -90,7 +102,12 @@ _PROTOTYPES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "bpf_program__name": _NAME,
     "bpf_program__fd": _NUMBER,
     "bpf_program__set_autoload": (c_int, (c_void_p, c_bool)),
+    "bpf_program__set_expected_attach_type": (c_int, (c_void_p, c_int)),
     "bpf_program__attach": _POINTER,
+    "bpf_program__attach_uprobe_opts": (
+        c_void_p,
+        (c_void_p, c_int, c_char_p, c_size_t, POINTER(UprobeOpts)),
+    ),
     "bpf_program__attach_iter": (c_void_p, (c_void_p, POINTER(IterAttachOpts))),
     "bpf_link__fd": _NUMBER,
     "bpf_link__destroy": _NUMBER,

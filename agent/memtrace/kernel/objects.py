@@ -21,8 +21,8 @@ from memtrace.kernel.programs import Link, Program, ProgramStats
 class BpfObject(Closing):
     """One object file in the kernel. Every method raises BpfError with libbpf's own words.
 
-    Before `load`: autoload, set_max_entries, reuse_map. After it: map, attach, run and
-    the figures. `close` detaches and unloads all; the end of the process does too.
+    Before `load`: autoload, expect_attach, set_max_entries, reuse_map. After it: map, attach, run
+    and the figures. `close` detaches and unloads all; the end of the process does too.
     """
 
     def __init__(self, handle: int, name: str) -> None:
@@ -60,6 +60,12 @@ class BpfObject(Closing):
         """Say whether `load` shall load this program (it does by default)."""
         result = self._library.bpf_program__set_autoload(self._program_handle(name), wanted)
         check(result, f"choose program {name} of {self.name}")
+
+    def expect_attach(self, name: str, kind: int) -> None:
+        """Say how a program will be attached (enum bpf_attach_type) where its section does not."""
+        handle = self._program_handle(name)
+        result = self._library.bpf_program__set_expected_attach_type(handle, kind)
+        check(result, f"prepare program {name} of {self.name}")
 
     def set_max_entries(self, name: str, count: int) -> None:
         """Set the size of a map: elements, or bytes of a ring buffer (a power of two of pages)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from memtrace.kernel.go_plan import COOKIE, UPROBE_MULTI, UPROBES
 from memtrace.kernel.support import KernelFacts, Questions
 from memtrace.samples import Feature
 
@@ -61,13 +62,18 @@ QUESTIONS = Questions(
         ("mem_cgroup", "vmstats_local"),
         ("mem_cgroup_per_node", "objcg"),
         ("mem_cgroup", "vmstats"),
+        UPROBES,
     ),
     enums=(
         ("pageflags", "PG_head"),
         ("cgroup_subsys_id", "memory_cgrp_id"),
         *SLAB_MARKS,
+        UPROBE_MULTI,
     ),
-    helpers=("loop", "get_current_task_btf", "task_pt_regs", "ringbuf_query"),
+    helpers=(
+        *("loop", "get_current_task_btf", "task_pt_regs", "ringbuf_query"),
+        COOKIE,
+    ),
     offsets=(("btrfs_inode", "vfs_inode"), ("btrfs_inode", "root"), ("btrfs_root", "anon_dev")),
     # What the walk reads at addresses the verifier knows nothing of: it refuses a wrong place
     # everywhere else.
@@ -231,7 +237,7 @@ def _blockers(facts: KernelFacts) -> tuple[str, ...]:
     found += [
         f"enum {enum} has no {name}"
         for enum, name in QUESTIONS.enums
-        if facts.enum_value(enum, name) is None and (enum, name) not in SLAB_MARKS
+        if facts.enum_value(enum, name) is None and (enum, name) not in (*SLAB_MARKS, UPROBE_MULTI)
     ]
     return tuple(found)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from memtrace.kernel.errors import check, check_pointer
-from memtrace.kernel.libbpf import IterAttachOpts, TestRunOpts, libbpf
+from memtrace.kernel.libbpf import IterAttachOpts, TestRunOpts, UprobeOpts, libbpf
 
 _RUN_ON_CPU = 1  # BPF_F_TEST_RUN_ON_CPU
 
@@ -90,6 +90,15 @@ class Program:
         options.link_info = ctypes.addressof(target) if info else None
         handle = libbpf().bpf_program__attach_iter(self._handle, ctypes.byref(options))
         return Link(check_pointer(handle, f"attach iterator {self.name}"), self.name)
+
+    def attach_uprobe(self, path: str, offset: int, cookie: int) -> Link:
+        """Attach to an instruction of a file, in every process that maps it; see uprobes.py."""
+        options = UprobeOpts(sz=ctypes.sizeof(UprobeOpts), bpf_cookie=cookie)
+        every, place = -1, os.fsencode(path)
+        handle = libbpf().bpf_program__attach_uprobe_opts(
+            self._handle, every, place, offset, ctypes.byref(options)
+        )
+        return Link(check_pointer(handle, f"attach {self.name} to {path}"), self.name)
 
     def run(self, context: bytes | bytearray | None = None, cpu: int | None = None) -> int:
         """Run the program once now and return what it returns (a C int).

@@ -94,3 +94,11 @@ CENSUS = Struct("<6QII")
 """vmemmap, page, end, nanoseconds, slab pages, full, odd, holes."""
 FIND_PAGE = Struct("<IIQI4x")
 """fd, bytes of struct page, address, page types."""
+
+GO_STOP, GO_BEGIN, GO_END, GO_RESET, GO_FINISH = range(5)
+GO_POINT_BITS = 8
+GO_LOST_RING, GO_LOST_PROCESS = range(2)
+GO_TIMES = Struct("<4I")
+"""Offsets in gcController: assist, dedicated, fractional, idle time; 0: not known."""
+GO_CYCLE = Struct("<8s11Q3I4x")
+"""process, cgroup, begun, ended, pauses, marked, four times, controller, trigger, procs, binary."""

