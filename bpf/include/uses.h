@@ -12,28 +12,10 @@
 #include "identify.h"
 #include "names.h"
 #include "owner.h"
+#include "watched.h"
 
 MT_HASH(uses_a, struct mt_use_key, __u64, 8192);
 MT_HASH(uses_b, struct mt_use_key, __u64, 8192);
-/* Whose pages are looked at, by cgroup id; the entry 0 stands for every cgroup. */
-MT_HASH(watched, __u64, __u32, 16384);
-MT_ARRAY(unkept, __u64, 1); /* pages whose use found no room */
-
-MT_INLINE bool is_watched(__u64 cgroup)
-{
-	__u64 all = 0;
-
-	return MAP_GET(watched, &all) || MAP_GET(watched, &cgroup);
-}
-
-MT_INLINE void count_unkept(__u64 pages)
-{
-	__u32 zero = 0;
-	__u64 *lost = MAP_GET(unkept, &zero);
-
-	if (lost)
-		__sync_fetch_and_add(lost, pages);
-}
 
 MT_INLINE __u64 *use_row(__u32 epoch, const struct mt_use_key *key)
 {

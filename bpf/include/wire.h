@@ -255,6 +255,30 @@ struct mt_use_key {
 	__u32 start;
 };
 
+#define MT_STACK_DEPTH 48
+
+/*
+ * On demand: the code that made pages enter the cache. Begins as mt_ledger_key. pcs: return addresses, the innermost
+ * first, then zeros; none of a thread of the kernel. More than MT_STACK_DEPTH are cut.
+ */
+struct mt_stack_key {
+	__u64 cgroup;
+	__u64 inode;
+	__u32 device;
+	__u32 generation;
+	__u32 tgid;
+	__u32 start;
+	__u32 kind;
+	__u32 pad;
+	__u64 pcs[MT_STACK_DEPTH];
+};
+
+struct mt_stack_value {
+	__u64 pages; /* estimated */
+	__u64 samples;
+	__u64 text; /* where the program's own code begins in memory; 0: not known */
+};
+
 #define MT_WALK_WANTED 1 /* only inodes in `wanted` */
 #define MT_WALK_NAMES 2	 /* emit a path event for each inode visited */
 #define MT_WALK_COUNT 4	 /* count resident pages into `baseline` */

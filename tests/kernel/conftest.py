@@ -68,7 +68,7 @@ def this_kernel() -> noted.Column:
         facts = kernel_facts(QUESTIONS)
         plan = make_plan(facts)
         watched = {
-            name: Feature(not each.missing, each.missing or EXACTNESS[name])
+            name: Feature(not each.missing, each.missing or EXACTNESS.get(name, "sampled"))
             for name, each in plan.on_demand.items()
         }
         features = {**plan.features, **watched, "oom": oom_feature(facts)}

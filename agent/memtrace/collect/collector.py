@@ -27,7 +27,7 @@ from memtrace.collect.processes import ShownProcesses
 from memtrace.collect.removed_owners import forget_folded
 from memtrace.collect.shmem import ShmemCheck
 from memtrace.collect.slab_watch import SlabWatcher
-from memtrace.collect.watches.uses import Cgroups
+from memtrace.collect.watches.on_demand import Cgroups
 from memtrace.collect.watches.watching import Watching
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.container_mounts import ContainerMounts

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from memtrace.commands.common import STATE_DIR
-from memtrace.kernel.plan import OnDemand, Plan
+from memtrace.kernel.plan import STACKS, OnDemand, Plan
 from memtrace.kernel.support import KernelFacts
 from memtrace.model.checks import Check
 from memtrace.samples import Feature
@@ -134,7 +134,8 @@ def _feature(name: str, feature: Feature) -> Check:
 def _on_demand(name: str, found: OnDemand) -> Check:
     if found.missing:
         return _feature(name, Feature(False, found.missing))
-    return _feature(name, Feature(True, f"on demand: memtrace top --watch {name}"))
+    how = "sampled" if name == STACKS else f"memtrace top --watch {name}"
+    return _feature(name, Feature(True, f"on demand: {how}"))
 
 
 def _stalls(root: Path) -> Check:

@@ -21,10 +21,13 @@ ON_DEMAND: dict[str, tuple[str, ...]] = {
 """What is attached only while asked for, and the tracepoints it can use: any of them will do."""
 _BESIDES = {"touchers": ("page_fault_user", "page_fault_kernel", "rss_stat")}
 """Besides: where a fault is, and that it mapped a folio as large as a page table."""
+STACKS = "stacks"
+"""Attached on demand, too: it has the page cache's own event, so is never without."""
 _WITHOUT = {
     "touchers": "who else uses a container's cache is not known",
     "dirtiers": "who dirties a container's cache is not known",
     "refaults": "refaults are known per container, not by file",
+    STACKS: "the code that makes a container's cache grow is not known",
 }
 SLAB_CACHE = ("kmem_cache_alloc", "kmem_cache")
 """The event that names who has kernel objects allocated, and the argument that names the cache."""
@@ -178,7 +181,10 @@ def make_plan(facts: KernelFacts) -> Plan:
         features,
         (),
         _subvolumes(facts),
-        {name: _on_demand(name, facts, events, pages) for name, events in ON_DEMAND.items()},
+        {
+            **{name: _on_demand(name, facts, events, pages) for name, events in ON_DEMAND.items()},
+            STACKS: _on_demand(STACKS, facts, PAGE_CACHE_EVENTS[:1], pages),
+        },
         reparents=bool(facts.has_member("mem_cgroup_per_node", "objcg")),
         pages=pages,
         stat_lag=stat_lag,

@@ -36,6 +36,12 @@ BASELINE_VALUE = Struct("<QII")
 USE_KEY = Struct("<Q16sQ8s")
 """payer (a cgroup), file, user (a cgroup), process; the value is pages, u64."""
 
+STACK_DEPTH = 48
+STACK_KEY = Struct(f"<Q16s8sI4x{STACK_DEPTH * 8}s")
+"""A LEDGER_KEY, and program counters (zeros at the end)."""
+STACK_VALUE = Struct("<3Q")
+"""pages, samples, start of the program's code."""
+
 LOSS_RING, LOSS_NAMES, LOSS_LEDGER_PAGES, LOSS_TOTAL_PAGES = range(4)
 LOSS_NO_CGROUP, LOSS_OWNERS, LOSS_SLAB_BYTES = range(4, 7)
 LOSSES = 8

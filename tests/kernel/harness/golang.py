@@ -12,6 +12,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -102,6 +103,22 @@ def symbols(data: bytes) -> dict[str, int]:
     return found
 
 
+class Functions:
+    """The functions of a binary that has its names, by address."""
+
+    def __init__(self, binary: Binary) -> None:
+        data = binary.path.read_bytes()
+        texts = [begin for _, begin, _ in _loaded(data, executable=True)]
+        self.text = min(texts)
+        found = sorted((value, name) for name, value in symbols(data).items() if value)
+        self._starts = [value for value, _ in found]
+        self._names = [name for _, name in found]
+
+    def name(self, address: int) -> str:
+        """The function that an address, as linked, is in."""
+        return self._names[bisect_right(self._starts, address) - 1]
+
+
 def file_offset(data: bytes, address: int) -> int:
     """Where in the file the byte is that is mapped at an address, as linked."""
     for offset, begin, length in _loaded(data):
@@ -110,13 +127,13 @@ def file_offset(data: bytes, address: int) -> int:
     raise LookupError(hex(address))
 
 
-def _loaded(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Offset, address and length of each part of the file that is mapped."""
+def _loaded(data: bytes, executable: bool = False) -> Iterator[tuple[int, int, int]]:
+    """Offset, address and length of each part of the file that is mapped (to be executed)."""
     (start,) = struct.unpack_from("<Q", data, 32)
     size, count = struct.unpack_from("<HH", data, 54)
     for at in range(start, start + count * size, size):
-        kind, _, offset, begin, _, length = struct.unpack_from("<IIQQQQ", data, at)
-        if kind == 1:
+        kind, flags, offset, begin, _, length = struct.unpack_from("<IIQQQQ", data, at)
+        if kind == 1 and (flags & 1 or not executable):
             yield offset, begin, length
 
 

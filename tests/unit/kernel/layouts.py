@@ -70,6 +70,8 @@ MIRRORS: dict[str, tuple[Struct, tuple[tuple[str, ...], ...]]] = {
         wire.OOM_LEVEL,
         (("cgroup", "usage", "limit", "swap", "swap_limit", "kernel"),),
     ),
+    "mt_stack_key": (wire.STACK_KEY, (("cgroup",), FILE, PROCESS, ("kind",), ("pcs",))),
+    "mt_stack_value": (wire.STACK_VALUE, (("pages", "samples", "text"),)),
     "mt_go_times": (wire.GO_TIMES, (("assist", "dedicated", "fractional", "idle"),)),
     "mt_go_cycle": (
         wire.GO_CYCLE,
@@ -87,6 +89,7 @@ NUMBERS: dict[str, int] = {
     "MT_PAGE_TABLES": wire.PAGE_TABLES,
     "MT_OTHER_PAGES": wire.OTHER_PAGES,
     "MT_SLAB_ROWS": wire.SLAB_ROWS,
+    "MT_STACK_DEPTH": wire.STACK_DEPTH,
     "MT_GO_STOP": wire.GO_STOP,
     "MT_GO_BEGIN": wire.GO_BEGIN,
     "MT_GO_END": wire.GO_END,

@@ -11,8 +11,9 @@ from heapq import nlargest
 
 from memtrace.collect.cgroups import REMOVED, Node
 from memtrace.collect.names import Names
+from memtrace.collect.watches.on_demand import Cgroups
 from memtrace.collect.watches.thrashing import Thrashing
-from memtrace.collect.watches.uses import Cgroups, User, UseWatch
+from memtrace.collect.watches.uses import User, UseWatch
 from memtrace.host.identity import Resolver
 from memtrace.kernel import wire
 from memtrace.kernel.plan import OnDemand
