@@ -17,13 +17,27 @@ MACHINE, UNKNOWN = 0, None
 """`OomEvent.cgroup_id` of a machine that ran out of memory, and of what is not known."""
 
 
+READ, NOT_CURRENT, UNREADABLE = "read", "not current", "unreadable"
+"""`GoMemory.state`: `block` holds it; another process ran into the limit, so that the victim's
+memory was not at hand; it was, but not in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoMemory:
+    """How a Go program's gcController began at the moment of its kill; no bytes unless `READ`."""
+
+    state: str
+    block: bytes = b""
+
+
 @dataclass(frozen=True, slots=True)
 class OomTask:
     """One process at the moment of the kill.
 
     `start` tells processes of one pid apart (milliseconds since boot, about). `peak_bytes` is
     the peak of its program, `maxrss_bytes` getrusage's (threads that ended, programs before
-    exec). Disk I/O is as in /proc/PID/io. Memory is None for a kernel thread.
+    exec). Disk I/O is as in /proc/PID/io. Memory is None for a kernel thread. `go` is None of
+    what is not known to be a Go program, and of who is no victim.
     """
 
     pid: int
@@ -43,6 +57,7 @@ class OomTask:
     maxrss_bytes: int | None = None
     disk_read_bytes: int | None = None
     disk_write_bytes: int | None = None
+    go: GoMemory | None = None
 
     @property
     def rss_bytes(self) -> int | None:

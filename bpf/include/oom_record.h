@@ -13,17 +13,20 @@
 #define MT_SIGNALS 1
 #define MT_GROUP_NS 1000000000ULL /* a call that kills a group takes no longer between two */
 #define MT_NAME_BYTES 256
+#define MT_TICK_NS 10000000 /* of /proc/PID/stat, whatever the kernel's own tick is */
 
 struct oom_record {
 	struct mt_oom_kill kill;
 	struct mt_oom_task victim;
+	struct mt_oom_go go;
 	struct mt_oom_task trigger;
 	struct mt_oom_cause cause;
 	struct mt_oom_level levels[MT_OOM_LEVELS];
 	char path[MT_OOM_PATH_BYTES + MT_NAME_BYTES]; /* the last name's read may overshoot */
 };
 
-#define MT_MEMBER_BYTES (sizeof(struct mt_oom_kill) + sizeof(struct mt_oom_task))
+#define MT_MEMBER_BYTES \
+	(sizeof(struct mt_oom_kill) + sizeof(struct mt_oom_task) + sizeof(struct mt_oom_go))
 #define MT_FIXED_BYTES (sizeof(struct oom_record) - MT_OOM_PATH_BYTES - MT_NAME_BYTES)
 
 struct oom_scratch {
@@ -57,6 +60,7 @@ MT_PERCPU(oom_scratches, struct oom_scratch, 2);
 MT_LRU(oom_signalled, __u64, __u64, 1024); /* victim's tgid -> pid_tgid of the killer */
 MT_LRU(oom_groups, __u64, struct oom_group, 1024);
 MT_HASH(oom_daemons, struct oom_name, __u32, 64);
+MT_HASH(oom_go, __u32, struct mt_go_controller, 8192);
 MT_ARRAY(oom_state, struct oom_state, 1); /* the answer of read_state */
 
 MT_INLINE void send_kill(struct oom_record *record)
@@ -177,6 +181,28 @@ MT_INLINE void tell_state(__u64 state[MT_OOM_STATES], __u64 memcg)
 	bpf_probe_read_kernel(state, MT_OOM_STATES * sizeof(*state), &stats->state);
 }
 
+MT_INLINE __u64 start_ticks(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, group_leader, start_boottime) / MT_TICK_NS;
+}
+
+/* Of a victim that is current: only its memory can be looked at, and only what is in memory. */
+MT_INLINE void tell_go(struct mt_oom_go *told, struct task_struct *victim)
+{
+	__u32 tgid = BPF_CORE_READ(victim, tgid);
+	struct mt_go_controller *controller = MAP_GET(oom_go, &tgid);
+
+	__builtin_memset(told, 0, sizeof(*told));
+	if (!controller || controller->start_ticks != start_ticks(victim))
+		return;
+	told->state = MT_OOM_GO_NOT_CURRENT;
+	if (bpf_get_current_pid_tgid() >> 32 != tgid)
+		return;
+	told->state = MT_OOM_GO_READ;
+	if (bpf_probe_read_user(told->block, sizeof(told->block), (void *)controller->address))
+		told->state = MT_OOM_GO_UNREADABLE;
+}
+
 MT_INLINE void tell_kill(struct oom_scratch *scratch, struct task_struct *victim, __u32 how,
 			 __u64 killer)
 {
@@ -186,6 +212,7 @@ MT_INLINE void tell_kill(struct oom_scratch *scratch, struct task_struct *victim
 	record->kill.boot_ns = bpf_ktime_get_boot_ns();
 	record->kill.killer = killer;
 	tell_task(&record->victim, victim);
+	tell_go(&record->go, victim);
 }
 
 /* All about a group's first kill that its other victims share. */

@@ -158,7 +158,7 @@ struct mt_cgroup_event {
 
 /*
  * OOM kills, in a ring of their own. A record is mt_oom_kill, then mt_oom_task of the
- * victim. The first one of a group goes on with mt_oom_task of who triggered it,
+ * victim and mt_oom_go. The first one of a group goes on with mt_oom_task of who triggered it,
  * mt_oom_cause, MT_OOM_LEVELS times mt_oom_level and the path of the victim's cgroup:
  * `path_bytes` of components, leaf first, each NUL-terminated.
  */
@@ -196,6 +196,28 @@ struct mt_oom_task {
 	__u64 read_bytes;
 	__u64 write_bytes;
 	char comm[MT_COMM_BYTES];
+};
+
+/* What there is of a victim's gcController, if the agent told where it is. */
+enum mt_oom_go_state {
+	MT_OOM_GO_UNTOLD,
+	MT_OOM_GO_READ,
+	MT_OOM_GO_NOT_CURRENT, /* another process ran into the limit: the victim's memory is not at hand */
+	MT_OOM_GO_UNREADABLE,
+};
+
+#define MT_OOM_GO_BYTES 352
+
+/* Where a Go program has its gcController: told by the agent, by the process' id. */
+struct mt_go_controller {
+	__u64 address;
+	__u64 start_ticks; /* when it started, as /proc/PID/stat has it */
+};
+
+struct mt_oom_go {
+	__u32 state;
+	__u32 pad;
+	char block[MT_OOM_GO_BYTES];
 };
 
 #define MT_OOM_LEVELS 16

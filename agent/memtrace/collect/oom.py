@@ -11,7 +11,18 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from memtrace.kernel import wire
-from memtrace.kills import CGROUP_KILL, DAEMON, KERNEL, OomEvent, OomLevel, OomTask
+from memtrace.kills import (
+    CGROUP_KILL,
+    DAEMON,
+    KERNEL,
+    NOT_CURRENT,
+    READ,
+    UNREADABLE,
+    GoMemory,
+    OomEvent,
+    OomLevel,
+    OomTask,
+)
 
 QUIET_NS = 200_000_000
 """A group is complete when for so long no further victim was told: killing one takes
@@ -24,7 +35,13 @@ _SOURCES = {
     wire.OOM_CGROUP_KILL: CGROUP_KILL,
     wire.OOM_DAEMON: DAEMON,
 }
-_TRIGGER = wire.OOM_KILL.size + wire.OOM_TASK.size
+_GO_STATES = {
+    wire.OOM_GO_READ: READ,
+    wire.OOM_GO_NOT_CURRENT: NOT_CURRENT,
+    wire.OOM_GO_UNREADABLE: UNREADABLE,
+}
+_GO = wire.OOM_KILL.size + wire.OOM_TASK.size
+_TRIGGER = _GO + wire.OOM_GO.size
 _CAUSE = _TRIGGER + wire.OOM_TASK.size
 _LEVELS = _CAUSE + wire.OOM_CAUSE.size
 _PATH = _LEVELS + wire.OOM_LEVELS * wire.OOM_LEVEL.size
@@ -65,9 +82,14 @@ def decode(record: memoryview, page: int) -> Kill | None:
     if how not in _SOURCES or (not member and len(data) < _PATH):
         return None
     cause = None if member else _cause(data, page)
-    return Kill(
-        _SOURCES[how], (killer, group), boot_ns, _task(data, wire.OOM_KILL.size, page), cause
-    )
+    victim = replace(_task(data, wire.OOM_KILL.size, page), go=_go(data))
+    return Kill(_SOURCES[how], (killer, group), boot_ns, victim, cause)
+
+
+def _go(data: bytes) -> GoMemory | None:
+    state, block = wire.OOM_GO.unpack_from(data, _GO)
+    known = _GO_STATES.get(state)
+    return None if known is None else GoMemory(known, block if known == READ else b"")
 
 
 def _task(data: bytes, at: int, page: int) -> OomTask:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from memtrace.collect.oom_gap import Known
 from memtrace.host.hierarchy import Hierarchy, HostError, find_hierarchy
 from memtrace.kernel.closing import Closing
 from memtrace.kernel.errors import BpfError
-from memtrace.kernel.oom_probe import OomProbe
+from memtrace.kernel.oom_probe import GoController, OomProbe
 from memtrace.kernel.plan import QUESTIONS, oom_feature
 from memtrace.kernel.support import kernel_facts
 from memtrace.kills import KERNEL, OomEvent
@@ -73,6 +74,10 @@ class OomCapture(Closing):
             )
             for event, cause in self._grouping.complete(now)
         ]
+
+    def follow_go(self, controllers: Mapping[int, GoController]) -> None:
+        """Where the Go programs of now have their gcController; see OomProbe.follow_go."""
+        self._probe.follow_go(controllers)
 
     def told(self) -> Known:
         """Victims of the kernel's killer since attaching."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from memtrace.kernel import wire
 from memtrace.kernel.closing import Closing
@@ -21,12 +22,20 @@ PROGRAMS = ("on_signal_generate", "on_mark_victim")
 _ZERO = struct.pack("<I", 0)
 
 
+class GoController(NamedTuple):
+    """Where a process has its gcController, and when it started (ticks of /proc/PID/stat)."""
+
+    address: int
+    start_ticks: int
+
+
 class OomProbe(Closing):
     """Attached OOM programs. Methods raise BpfError. `daemons`: names whose signals count."""
 
     def __init__(self, daemons: Iterable[str] = ()) -> None:
         self._object = BpfObject.open(OBJECTS / "oom.bpf.o", "oom")
         self._ring: RingBuffer | None = None
+        self._go: dict[int, GoController] = {}
         try:
             self._object.load()
             for name in daemons:
@@ -50,6 +59,20 @@ class OomProbe(Closing):
     def lost(self) -> int:
         """Kills so far that found no room in the ring."""
         return int.from_bytes(self._object.map("kills_lost").get(_ZERO) or b"", "little")
+
+    def follow_go(self, controllers: Mapping[int, GoController]) -> None:
+        """Make these processes, by id, the ones whose gcController is read when they are killed.
+
+        8,192 at most: more raise E2BIG.
+        """
+        known = self._object.map("oom_go")
+        for tgid in self._go.keys() - controllers.keys():
+            known.delete(struct.pack("<I", tgid))
+            del self._go[tgid]
+        for tgid, place in controllers.items():
+            if self._go.get(tgid) != place:
+                known.put(struct.pack("<I", tgid), wire.GO_CONTROLLER.pack(*place))
+                self._go[tgid] = place
 
     def state(self, directory: Path) -> tuple[int, ...] | None:
         """How memcg->vmstats->state of a cgroup begins, by its directory; None: no such one."""

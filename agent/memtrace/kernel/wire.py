@@ -76,6 +76,12 @@ OOM_KILL = Struct("<IIQQQ")
 """how, member, group, killer, boot_ns."""
 OOM_TASK = Struct(f"<4Ii4x11Q{COMM_BYTES}s")
 """pid, tgid, start, uid, oom_score_adj, cgroup, amounts, comm."""
+OOM_GO_UNTOLD, OOM_GO_READ, OOM_GO_NOT_CURRENT, OOM_GO_UNREADABLE = range(4)
+OOM_GO_BYTES = 352
+GO_CONTROLLER = Struct("<2Q")
+"""address, start of the process in ticks of /proc/PID/stat."""
+OOM_GO = Struct(f"<I4x{OOM_GO_BYTES}s")
+"""state, the beginning of gcController."""
 OOM_LEVELS, OOM_STATES, OOM_PATH_BYTES, NO_CGROUP = 16, 48, 1024, 0
 OOM_CAUSE = Struct(f"<2QIiII{OOM_STATES}Q")
 """cgroup, total pages, gfp mask, order, levels, bytes of the path, state."""

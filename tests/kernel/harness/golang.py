@@ -32,11 +32,15 @@ _JBE, _FAR_JBE = b"\x76", b"\x0f\x86"
 
 
 class Binary(NamedTuple):
-    """A built program. `places`: offsets into the file; `controller`: from where it is mapped."""
+    """A built program. `places`: offsets into the file; `controller`: from where it is mapped.
+
+    `base`: where that is, unless the program is position independent.
+    """
 
     path: Path
     places: dict[str, int]
     controller: int
+    base: int
 
 
 @cache
@@ -85,7 +89,7 @@ def examined(path: Path) -> Binary:
     names = symbols(data)
     places = {name: _cheap(data, file_offset(data, names[name])) for name in POINTS}
     base = min(begin for _, begin, _ in _loaded(data))
-    return Binary(path, places, names[CONTROLLER] - base)
+    return Binary(path, places, names[CONTROLLER] - base, base)
 
 
 def symbols(data: bytes) -> dict[str, int]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrace.collect.oom import MAX_VICTIMS, NOT_FIRST, QUIET_NS, TOO_MANY, Grouping, Kill, decode
-from memtrace.kills import KERNEL, MACHINE, OomEvent
-from tests.unit.collect.kill_records import PAGE, first, member
+from memtrace.kernel import wire
+from memtrace.kills import KERNEL, MACHINE, NOT_CURRENT, READ, UNREADABLE, GoMemory, OomEvent
+from tests.unit.collect.kill_records import PAGE, first, go, member
 
 SECOND = 1_000_000_000
 
@@ -52,13 +54,32 @@ def test_a_machine_without_memory_is_told_from_a_cgroup() -> None:
     assert unknown.cause.cgroup_id is None
 
 
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (wire.OOM_GO_UNTOLD, None),
+        (wire.OOM_GO_READ, GoMemory(READ, b"\x64".ljust(wire.OOM_GO_BYTES, b"\0"))),
+        (wire.OOM_GO_NOT_CURRENT, GoMemory(NOT_CURRENT)),
+        (wire.OOM_GO_UNREADABLE, GoMemory(UNREADABLE)),
+        (99, None),
+    ],
+)
+def test_a_go_program_has_its_memory_or_a_reason(state: int, told: GoMemory | None) -> None:
+    """Bytes only of what was read; nothing of what is no Go program; the trigger has none."""
+    kill = decoded(first(1, 1, controller=go(state, b"\x64")))
+    assert kill.victim.go == told
+    assert kill.cause is not None
+    assert kill.cause.trigger.go is None
+    assert kill.cause.trigger.comm == "trigger"
+
+
 @given(st.binary(max_size=2600))
 def test_garbage_is_no_kill_and_no_error(garbage: bytes) -> None:
     """Whatever comes: nothing, or a kill."""
     decode(memoryview(garbage), PAGE)
 
 
-@given(st.integers(0, 1600), st.binary(max_size=300))
+@given(st.integers(0, 2000), st.binary(max_size=300))
 def test_a_cut_or_garbled_record_is_no_error(length: int, garbage: bytes) -> None:
     """A record that begins well."""
     decode(memoryview(first(1, 1)[:length] + garbage), PAGE)
