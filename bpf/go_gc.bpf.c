@@ -8,7 +8,8 @@
  * A collection stops the world twice: the first stop holds startCycle, the last one endCycle
  * and resetLive; at the end of both finishGCTransition is told when, on the same clock as here.
  * Other stops (ReadMemStats, GOMAXPROCS, a collection that had to mark on) are no part of a
- * record. A collection whose beginning was not seen is not told.
+ * record. A collection whose beginning was not seen is not told, and one of a file that is
+ * followed twice is told once.
  */
 #include "engine.h"
 #include "go_abi.h"
@@ -30,7 +31,7 @@ struct go_running {
 	__u32 trigger;
 	__u32 procs;
 	__u32 purpose;
-	__u32 pad;
+	__u32 binary; /* as whose it began */
 };
 
 MT_RING(go_cycles, 256 * 1024);
@@ -89,8 +90,7 @@ MT_INLINE void tell_times(struct mt_go_cycle *cycle, const struct go_running *ru
 	cycle->idle_ns = time_of(running, at->idle);
 }
 
-MT_INLINE void tell(struct task_struct *task, const struct go_running *running, __u64 now,
-		    __u32 binary)
+MT_INLINE void tell(struct task_struct *task, const struct go_running *running, __u64 now)
 {
 	struct mt_go_cycle cycle = {};
 
@@ -105,7 +105,7 @@ MT_INLINE void tell(struct task_struct *task, const struct go_running *running, 
 	cycle.controller = running->controller;
 	cycle.trigger = running->trigger;
 	cycle.procs = running->procs;
-	cycle.binary = binary;
+	cycle.binary = running->binary;
 	tell_times(&cycle, running);
 	if (RING_OUTPUT(go_cycles, &cycle, sizeof(cycle), BPF_RB_NO_WAKEUP))
 		lose(MT_GO_LOST_RING);
@@ -119,24 +119,24 @@ MT_INLINE __u64 told_moment(const struct go_running *running, __u64 told)
 	return told >= running->stopped && told <= now ? told : now;
 }
 
-MT_INLINE void finish(struct task_struct *task, __u64 process, struct pt_regs *registers,
+MT_INLINE void finish(struct task_struct *task, __u64 process, struct go_registers *registers,
 		      __u32 binary)
 {
 	struct go_running *running = MAP_GET(go_running, &process);
 	__u64 now;
 
-	if (!running || !running->begun)
+	if (!running || !running->begun || running->binary != binary)
 		return;
 	now = told_moment(running, GO_ARG1(registers));
 	if (running->purpose == FOR_BEGIN)
 		running->pause = now - running->stopped;
 	if (running->purpose != FOR_END)
 		return;
-	tell(task, running, now, binary);
+	tell(task, running, now);
 	MAP_DELETE(go_running, &process);
 }
 
-MT_INLINE void begin(__u64 process, struct pt_regs *registers)
+MT_INLINE void begin(__u64 process, struct go_registers *registers, __u32 binary)
 {
 	struct go_running *running = MAP_GET(go_running, &process);
 
@@ -144,6 +144,7 @@ MT_INLINE void begin(__u64 process, struct pt_regs *registers)
 		return;
 	running->begun = running->stopped;
 	running->purpose = FOR_BEGIN;
+	running->binary = binary;
 	running->controller = GO_ARG0(registers);
 	running->procs = GO_ARG2(registers);
 	running->trigger = GO_ARG3(registers);
@@ -151,17 +152,18 @@ MT_INLINE void begin(__u64 process, struct pt_regs *registers)
 }
 
 SEC("uprobe")
-int on_go_runtime(struct pt_regs *registers)
+int on_go_runtime(struct go_registers *registers)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 cookie = bpf_get_attach_cookie(registers);
 	__u64 process = process_of(task);
+	__u32 binary = cookie >> MT_GO_POINT_BITS;
 	struct go_running *running;
 
 	switch (cookie & MT_GO_POINT_MASK) {
 	case MT_GO_STOP: stop(process); return 0;
-	case MT_GO_FINISH: finish(task, process, registers, cookie >> MT_GO_POINT_BITS); return 0;
-	case MT_GO_BEGIN: begin(process, registers); return 0;
+	case MT_GO_FINISH: finish(task, process, registers, binary); return 0;
+	case MT_GO_BEGIN: begin(process, registers, binary); return 0;
 	}
 	running = MAP_GET(go_running, &process);
 	if (!running)

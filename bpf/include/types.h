@@ -248,9 +248,6 @@ struct task_struct {
 };
 
 struct pt_regs {
-	unsigned long bx;
-	unsigned long ax;
-	unsigned long cx;
 	unsigned long di;
 	unsigned long orig_ax;
 };

@@ -60,10 +60,12 @@ def probe(many: bool) -> Iterator[GoProbe]:
 class Program:
     """A running `collect`, before its first collection that it is told to do."""
 
-    def __init__(self, binary: Binary, *words: str, cgroup: Cgroup | None = None) -> None:
+    def __init__(
+        self, binary: Binary, count: int, how: str = "forced", cgroup: Cgroup | None = None
+    ) -> None:
         enter = f'echo 0 > "{cgroup.directory}/cgroup.procs" && ' if cgroup else ""
         self._child = subprocess.Popen(
-            ["/bin/sh", "-c", f'{enter} exec "$@"', "sh", binary.path, *words],
+            ["/bin/sh", "-c", f'{enter} exec "$@"', "sh", binary.path, str(count), how],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -115,7 +117,7 @@ def test_each_collection_is_told_once(probe: GoProbe, collect: Binary) -> None:
     """As many as the program asked for, by whom, in its cgroup; other stops are none."""
     with Cgroup("collects") as cgroup:
         probe.follow(str(collect.path), collect.places, TIMES)
-        program = Program(collect, str(CYCLES), cgroup=cgroup)
+        program = Program(collect, CYCLES, cgroup=cgroup)
         told(probe)
         before = time.monotonic_ns()
         program.collect()
@@ -131,13 +133,11 @@ def test_each_collection_is_told_once(probe: GoProbe, collect: Binary) -> None:
     assert probe.lost() == (0, 0)
 
 
-@pytest.mark.parametrize("words", [(str(CYCLES),), (str(CYCLES), "busy")], ids=["forced", "heap"])
-def test_figures_are_those_of_the_runtime(
-    probe: GoProbe, collect: Binary, words: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("how", ["forced", "busy"])
+def test_figures_are_those_of_the_runtime(probe: GoProbe, collect: Binary, how: str) -> None:
     """Against gctrace: as many, and wall time and pauses within a fifth in the median."""
     probe.follow(str(collect.path), collect.places, TIMES)
-    program = Program(collect, *words)
+    program = Program(collect, CYCLES, how)
     program.collect()
     lines = program.end()
     cycles = told(probe)
@@ -150,7 +150,7 @@ def test_figures_are_those_of_the_runtime(
     assert wall == pytest.approx(statistics.median(map(sum_of_parts, lines)), rel=0.2)
     assert all(0 < (cycle.cpu_fraction or 0) <= 1 for cycle in cycles)
     assert all(cycle.marked_bytes and cycle.marked_bytes > 1 << 20 for cycle in cycles)
-    if "busy" in words:
+    if how == "busy":
         assert sum(cycle.trigger == "heap" for cycle in cycles) >= CYCLES
         assert sum(cycle.assist_ns or 0 for cycle in cycles) > 0
 
@@ -173,9 +173,9 @@ def sum_of_parts(line: Traced) -> float:
 def test_two_processes_of_a_stripped_binary_are_told_apart(probe: GoProbe, collect: Binary) -> None:
     """One began before the probes came, one after them; the file is named by a process."""
     binary = stripped(collect)
-    older = Program(binary, "47")
+    older = Program(binary, 47)
     probe.follow(f"/proc/{older.pid}/exe", binary.places, TIMES)
-    newer = Program(binary, "53")
+    newer = Program(binary, 53)
     told(probe)
     older.go_on()
     newer.collect()
@@ -194,7 +194,7 @@ def test_a_position_independent_binary_tells_where_its_controller_is(
         probe.follow(f"/proc/self/fd/{descriptor}", pie.places, TIMES)
     finally:
         os.close(descriptor)
-    program = Program(pie, "31")
+    program = Program(pie, 31)
     told(probe)
     program.collect()
     cycles = told(probe)
@@ -212,7 +212,7 @@ def test_a_process_that_dies_while_collecting_leaves_nothing(
     """Ten that are killed at any moment of it."""
     probe.follow(str(collect.path), collect.places, TIMES)
     for _ in range(10):
-        program = Program(collect, "1000000")
+        program = Program(collect, 1_000_000)
         program.go_on()
         time.sleep(0.03)
         program.kill()
@@ -220,10 +220,23 @@ def test_a_process_that_dies_while_collecting_leaves_nothing(
     assert probe.unfinished() == 0
 
 
+def test_a_binary_that_is_followed_twice_tells_once(probe: GoProbe, collect: Binary) -> None:
+    """By one of its numbers; two mounts of one file may look like two files."""
+    for _ in range(2):
+        probe.follow(str(collect.path), collect.places, TIMES)
+    program = Program(collect, 7)
+    told(probe)
+    program.collect()
+    cycles = told(probe)
+    program.end()
+    assert len(cycles) == 7
+    assert len({cycle.binary for cycle in cycles}) == 1
+
+
 def test_what_was_left_tells_nothing(probe: GoProbe, collect: Binary) -> None:
     """A binary that is left, twice even; the processes go on."""
     number = probe.follow(str(collect.path), collect.places, TIMES)
-    program = Program(collect, "29")
+    program = Program(collect, 29)
     probe.leave(number)
     probe.leave(number)
     told(probe)
@@ -235,7 +248,7 @@ def test_what_was_left_tells_nothing(probe: GoProbe, collect: Binary) -> None:
 def test_without_offsets_times_are_unknown(probe: GoProbe, collect: Binary) -> None:
     """Of a Go version that nobody knows: all but the runtime's own account."""
     probe.follow(str(collect.path), collect.places)
-    program = Program(collect, "7")
+    program = Program(collect, 7)
     told(probe)
     program.collect()
     cycles = told(probe)

@@ -75,7 +75,7 @@ class GoProbe(Closing):
 
         `path` may be /proc/PID/exe or /proc/self/fd/N. `places`: an offset into the file for each
         of POINTS, of an instruction that finds the arguments in their registers still. A file that
-        is followed twice tells everything twice.
+        is followed twice costs twice, and tells in the name of one of its numbers.
         """
         binary = self._last = self._last + 1
         cookies = {

@@ -1,6 +1,6 @@
-// Collects garbage as often as it is told: collect COUNT calls runtime.GC so often; collect
+// Collects garbage as often as it is told: collect COUNT forced calls runtime.GC so often; collect
 // COUNT busy allocates in two goroutines until the heap's growth has made it collect so often.
-// Says "ready" first and waits for a line; says "done" afterwards and waits for the end of input.
+// A third word is the depth of the tree that it keeps: 16 are 2 MiB. Says "ready" first and waits for a line; says "done" afterwards and waits for the end of input.
 package main
 
 import (
@@ -41,12 +41,16 @@ func allocate(place int, until uint32, done *sync.WaitGroup) {
 
 func main() {
 	count, _ := strconv.Atoi(os.Args[1])
-	kept = tree(16)
+	depth := 16
+	if len(os.Args) > 3 {
+		depth, _ = strconv.Atoi(os.Args[3])
+	}
+	kept = tree(depth)
 	sink = make([]*node, 2)
 	input := bufio.NewReader(os.Stdin)
 	fmt.Println("ready")
 	input.ReadString('\n')
-	if len(os.Args) == 2 {
+	if os.Args[2] == "forced" {
 		for i := 0; i < count; i++ {
 			runtime.GC()
 		}
