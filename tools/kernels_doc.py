@@ -20,7 +20,7 @@ NOTES = ROOT / "build" / "kernels"
 RECORD = ROOT / "docs" / "kernels.json"
 DOCUMENT = ROOT / "docs" / "kernels.md"
 
-EXACT, NEAR = "exact", "to 1 %"
+EXACT, NEAR, SAMPLED = "exact", "to 1 %", "sampled"
 
 Column = dict[str, Any]  # tests/noted.py: Column
 
@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """exact, to 1 %, partial, off, FAILED or "-" (not tried), and why."""
+    """exact, to 1 %, sampled, partial, off, FAILED or "-" (not tried), and why."""
 
     status: str
     reason: str
@@ -86,6 +86,8 @@ ROWS = (
     Row("who reads what another pays for", "touchers", ("touchers", "test_watch")),
     Row("who maps what another pays for", "touchers", ("mappers", "test_watch")),
     Row("who dirties what another pays for", "dirtiers", ("dirtiers", "test_watch")),
+    Row("garbage collections of Go programs", "go_gc", ("go_gc", "test_go_gc")),
+    Row("the code that makes a cache grow", "stacks", ("stacks", "test_stacks"), SAMPLED),
     Row("a second referee, for `doctor --verify`", "", ("referee", "test_second_referee")),
     Row(
         "kills for want of memory, each recorded as what it was",
@@ -105,9 +107,9 @@ What works on which kernel, as the tests found it. Made by `make kernels-doc` fr
 they ran on) noted; not written by hand. `memtrace doctor` says the same of your machine.
 
 **exact**: equal to the workload and to the kernel's own figures, to the page, object or kill.
-**to 1 %**: of those. **partial**: with the limits given below. **off**: not on this kernel, for the
-reason below; nothing else depends on it. **-**: not tried there. The newest package of each of
-Debian's suites is taken at the first run.
+**to 1 %**: of those. **sampled**: estimated, right on average. **partial**: with the limits given
+below. **off**: not on this kernel, for the reason below; nothing else depends on it. **-**: not
+tried there. The newest package of each of Debian's suites is taken at the first run.
 """
 
 

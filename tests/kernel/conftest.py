@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from memtrace.collect.watches.stacks import EXACTNESS as SAMPLED
 from memtrace.collect.watches.watching import EXACTNESS
 from memtrace.host.hierarchy import find_hierarchy
-from memtrace.kernel.plan import QUESTIONS, make_plan, oom_feature
+from memtrace.kernel.go_plan import go_gc_feature
+from memtrace.kernel.plan import QUESTIONS, STACKS, make_plan, oom_feature
 from memtrace.kernel.support import kernel_facts
 from memtrace.samples import Feature
 from tests import noted
@@ -67,11 +69,13 @@ def this_kernel() -> noted.Column:
         column.lacks.update(V1_LACKS if IS_V1 else {})
         facts = kernel_facts(QUESTIONS)
         plan = make_plan(facts)
+        exactness = {**EXACTNESS, STACKS: SAMPLED}
         watched = {
-            name: Feature(not each.missing, each.missing or EXACTNESS.get(name, "sampled"))
+            name: Feature(not each.missing, each.missing or exactness[name])
             for name, each in plan.on_demand.items()
         }
         features = {**plan.features, **watched, "oom": oom_feature(facts)}
+        features["go_gc"] = go_gc_feature(facts)
         column.features = {
             name: {"enabled": feature.enabled, "reason": feature.reason}
             for name, feature in features.items()

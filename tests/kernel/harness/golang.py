@@ -122,6 +122,11 @@ class Functions:
         """The function that an address, as linked, is in."""
         return self._names[bisect_right(self._starts, address) - 1]
 
+    def span(self, name: str) -> tuple[int, int]:
+        """Where a function begins, and the one behind it."""
+        at = self._names.index(name)
+        return self._starts[at], self._starts[at + 1]
+
 
 def file_offset(data: bytes, address: int) -> int:
     """Where in the file the byte is that is mapped at an address, as linked."""
