@@ -18,13 +18,13 @@ from memtrace.kernel.uprobes import UPROBE_MULTI, Attached, EachUprobe, attach_m
 
 PROGRAM = "on_go_runtime"
 POINTS = {
-    "runtime.stopTheWorldWithSema": wire.GO_STOP,
-    "runtime.(*gcControllerState).startCycle": wire.GO_BEGIN,
-    "runtime.(*gcControllerState).endCycle": wire.GO_END,
-    "runtime.(*gcControllerState).resetLive": wire.GO_RESET,
-    "runtime.(*gcCPULimiterState).finishGCTransition": wire.GO_FINISH,
+    "stop": wire.GO_STOP,  # runtime.stopTheWorldWithSema
+    "cycle_start": wire.GO_BEGIN,  # runtime.(*gcControllerState).startCycle
+    "cycle_end": wire.GO_END,  # runtime.(*gcControllerState).endCycle
+    "reset_live": wire.GO_RESET,  # runtime.(*gcControllerState).resetLive
+    "finish": wire.GO_FINISH,  # runtime.(*gcCPULimiterState).finishGCTransition
 }
-"""The functions to be found in a binary, all of them."""
+"""What has to be found in a binary, all of it."""
 
 
 class TimeOffsets(NamedTuple):

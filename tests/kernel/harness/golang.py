@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from memtrace.kernel.go_probe import POINTS, TimeOffsets
+from memtrace.kernel.go_probe import TimeOffsets
 from tests.outcomes import unavailable
 
 VERSION = "1.27.3"
@@ -26,6 +26,13 @@ PROGRAMS = Path(__file__).resolve().parents[2] / "workloads" / "go"
 KEPT = Path(__file__).resolve().parents[3] / "build" / "go"
 TIMES = TimeOffsets(assist=192, dedicated=200, fractional=208, idle=216)
 """Of Go 1.21 to 1.27 (golang/'s table has it for all)."""
+FUNCTIONS = {
+    "stop": "stopTheWorldWithSema",
+    "cycle_start": "(*gcControllerState).startCycle",
+    "cycle_end": "(*gcControllerState).endCycle",
+    "reset_live": "(*gcControllerState).resetLive",
+    "finish": "(*gcCPULimiterState).finishGCTransition",
+}
 CONTROLLER = "runtime.gcController"
 _PUSH = bytes.fromhex("554889e5")  # push %rbp; mov %rsp,%rbp
 _JBE, _FAR_JBE = b"\x76", b"\x0f\x86"
@@ -87,7 +94,10 @@ def examined(path: Path) -> Binary:
     """Where in the file the probed functions and gcController are."""
     data = path.read_bytes()
     names = symbols(data)
-    places = {name: _cheap(data, file_offset(data, names[name])) for name in POINTS}
+    places = {
+        point: _cheap(data, file_offset(data, names[f"runtime.{function}"]))
+        for point, function in FUNCTIONS.items()
+    }
     base = min(begin for _, begin, _ in _loaded(data))
     return Binary(path, places, names[CONTROLLER] - base, base)
 
