@@ -50,20 +50,32 @@ class CgroupEntry(NamedTuple):
 def find_hierarchy(root: Path = Path("/")) -> Hierarchy:
     """The memory hierarchy under `root`; HostError when there is none."""
     mounts = _all_mounts(root)
-    v1 = [m for m in mounts if m.fstype == "cgroup" and "memory" in m.super_options.split(",")]
+    v1 = _v1_mounts(mounts, "memory")
     v2 = [m for m in mounts if m.fstype == "cgroup2"]
     if (mount := _reachable(root, v1)) is not None:
         mode = "hybrid" if v2 else "v1"
-        huge = [
-            m for m in mounts if m.fstype == "cgroup" and "hugetlb" in m.super_options.split(",")
-        ]
-        return Hierarchy(mode, mount, _hierarchy_id(root), 1, _hugetlb(root, huge, v2))
+        huge = _hugetlb(root, _v1_mounts(mounts, "hugetlb"), v2)
+        return Hierarchy(mode, mount, _hierarchy_id(root), 1, huge)
     mount = _reachable(root, v2)
     if mount is None:
         raise HostError(f"No cgroup file system is mounted under {root}; mount /sys/fs/cgroup.")
     if not _lists_memory(mount / "cgroup.controllers"):
         raise HostError("The kernel has no memory controller; boot without cgroup_disable=memory.")
     return Hierarchy("v2", mount, 0, 2, _hugetlb(root, [], v2))
+
+
+def find_controller(root: Path, controller: str) -> tuple[Path, int] | None:
+    """Where another controller is mounted, and which version of cgroups that is; None: nowhere.
+
+    Container runtimes use the same paths in all hierarchies.
+    """
+    mounts = _all_mounts(root)
+    if (mount := _reachable(root, _v1_mounts(mounts, controller))) is not None:
+        return mount, 1
+    mount = _reachable(root, [m for m in mounts if m.fstype == "cgroup2"])
+    if mount is None or not _lists(mount / "cgroup.controllers", controller.encode()):
+        return None
+    return mount, 2
 
 
 def walk(hierarchy: Hierarchy) -> Iterator[CgroupEntry]:
@@ -123,6 +135,10 @@ def _all_mounts(root: Path) -> list[Mount]:
     own = read_mounts(root / "proc/self/mountinfo") or ()
     init = read_mounts(root / "proc/1/mountinfo") or () if root != Path("/") else ()
     return [*own, *init]
+
+
+def _v1_mounts(mounts: list[Mount], controller: str) -> list[Mount]:
+    return [m for m in mounts if m.fstype == "cgroup" and controller in m.super_options.split(",")]
 
 
 def _reachable(root: Path, mounts: list[Mount]) -> Path | None:
