@@ -316,6 +316,72 @@ class SlabWatch:
     since: float | None = None
 
 
+class GoHeap(NamedTuple):
+    """What a Go runtime held at one moment by its own books (runtime.gcController), in bytes.
+
+    Named as in runtime/metrics and runtime.MemStats: live objects (those the last cycle marked
+    and all since), spans in use, idle spans with those released to the system, and the goal,
+    which live heap may exceed until the next cycle ends. `mapped_bytes` is what the runtime holds
+    ready, which GOMEMLIMIT is compared with; never touched pages of it are no part of RSS.
+    `gogc` in percent, -1: off; `gomemlimit_bytes` None: none.
+    """
+
+    gogc: int
+    gomemlimit_bytes: int | None
+    gomaxprocs: int | None
+    heap_live_bytes: int
+    heap_in_use_bytes: int
+    heap_idle_bytes: int
+    heap_released_bytes: int
+    heap_goal_bytes: int
+    mapped_bytes: int
+    allocated_bytes: int  # since the process began
+
+
+class GoCycles(NamedTuple):
+    """Garbage collections of a process since memtrace first saw it, cumulative.
+
+    `forced` were asked for (runtime.GC), `periodic` came after two minutes without one.
+    Pauses are those in which the world stood still, two in each cycle. `cpu_seconds` is CPU time
+    of marking, that of assisting goroutines (`assist_seconds`) included. `marked_bytes` is what
+    the last cycle found live.
+    """
+
+    cycles: int = 0
+    forced: int = 0
+    periodic: int = 0
+    pause_seconds: float = 0.0
+    longest_pause_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    assist_seconds: float = 0.0
+    marked_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoProcess:
+    """One Go process of a cgroup (local), told from its binary and its memory, from outside.
+
+    `state`: observed, or what keeps its heap from being told, in which case `reason` is a
+    sentence. `heap` is None then; `age_seconds` is how old it is where it could not be read for
+    this sample. `gc` None: its cycles are not counted. `debug` are the settings that were built
+    in (DefaultGODEBUG). `cpu_quota` in CPUs, None: no quota.
+    """
+
+    pid: int
+    start: int
+    comm: str | None
+    state: str
+    reason: str = ""
+    version: str | None = None
+    main: str | None = None
+    stripped: bool | None = None
+    debug: str | None = None
+    cpu_quota: float | None = None
+    heap: GoHeap | None = None
+    age_seconds: float = 0.0
+    gc: GoCycles | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CgroupSample:
     """One memory cgroup at one moment. `path` starts with / inside the memory hierarchy.
@@ -333,6 +399,7 @@ class CgroupSample:
     ledger: Ledger
     slab: Slab | None = None  # None: no census was taken, or the cgroup came after it
     culprits: SlabCulprits = SlabCulprits()
+    go: tuple[GoProcess, ...] | None = None  # None: nobody looked
 
 
 @dataclass(frozen=True, slots=True)

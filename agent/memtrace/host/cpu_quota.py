@@ -21,7 +21,8 @@ class CpuQuotas:
 
     def __init__(self, root: Path = Path("/")) -> None:
         found = find_controller(root, "cpu")
-        self._mount, self._version = (None, 0) if found is None else (str(found[0]), found[1])
+        self._mount: str | None = None if found is None else str(found[0])
+        self._version = 0 if found is None else found[1]
 
     def of(self, path: str) -> float | None:
         """CPUs, such as 1.5: the smallest quota on the way up; None where there is none."""

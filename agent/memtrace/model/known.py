@@ -11,6 +11,7 @@ from collections.abc import Iterable, Set
 from operator import attrgetter
 from typing import NamedTuple
 
+from memtrace.model.go import GoTable
 from memtrace.model.memory import Limit, effective_limits, effective_swap_limits
 from memtrace.model.rows import Tables
 from memtrace.model.shapes import Container
@@ -54,6 +55,7 @@ class Known(NamedTuple):
     moved: frozenset[int]
     slabs: dict[int, SlabTable | None]
     culprits: dict[int, Table]
+    go: dict[int, GoTable | None]
 
 
 def framed(cgroups: Cgroups, before: Known | None) -> Frame:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from memtrace.model.go import GoTable
 from memtrace.model.slab_culprits import Culprits
 from memtrace.samples import (
     BaselineState,
@@ -197,6 +198,7 @@ class Container(NamedTuple):
     verdict: Verdict
     slab: SlabFigures | None = None
     culprits: Culprits = Culprits()
+    go: GoTable | None = None
 
 
 class Snapshot(NamedTuple):

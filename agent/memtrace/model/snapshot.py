@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, TypeVar
 
-from memtrace.model import deltas, page_cache, slab, slab_culprits
+from memtrace.model import deltas, go, page_cache, slab, slab_culprits
 from memtrace.model.known import Known, Setting, framed, moved
 from memtrace.model.memory import Limit, figures
 from memtrace.model.rows import Tables, joined_tables, own_tables, rows_of
@@ -41,7 +41,7 @@ def describe(sample: Sample, known: Known | None, elapsed: float | None) -> tupl
 
     `known` is that of the sample before; what did not move since is not worked out again.
     """
-    now = _work_out(sample, known)
+    now = _work_out(sample, known, elapsed)
     made = Snapshot(
         sample.time,
         elapsed if known is not None else None,
@@ -59,12 +59,12 @@ def describe(sample: Sample, known: Known | None, elapsed: float | None) -> tupl
     return made, now
 
 
-def _work_out(sample: Sample, before: Known | None) -> Known:
+def _work_out(sample: Sample, before: Known | None, elapsed: float | None) -> Known:
     cgroups = {cgroup.cgroup_id: cgroup for cgroup in sample.cgroups}
     setting = Setting(sample.cgroup_mode, lag_bound(sample), before is not None)
     frame = framed(cgroups, before)
     if before is None or setting != before.setting:
-        now = Known(cgroups, setting, frame, {}, {}, {}, frozenset(cgroups), {}, {})
+        now = Known(cgroups, setting, frame, {}, {}, {}, frozenset(cgroups), {}, {}, {})
         due = now.moved
     else:
         now = Known(
@@ -77,9 +77,10 @@ def _work_out(sample: Sample, before: Known | None) -> Known:
             moved(cgroups, frame, before),
             _still(before.slabs, cgroups),
             _still(before.culprits, cgroups),
+            _still(before.go, cgroups),
         )
         due = now.moved | before.moved  # what moved the last time has other deltas by now
-    _fill(now, due, before)
+    _fill(now, due, before, elapsed)
     return now
 
 
@@ -88,7 +89,7 @@ def _still(table: Mapping[int, Entry], here: Collection[int]) -> dict[int, Entry
     return {key: entry for key, entry in table.items() if key in here}
 
 
-def _fill(now: Known, due: frozenset[int], before: Known | None) -> None:
+def _fill(now: Known, due: frozenset[int], before: Known | None, elapsed: float | None) -> None:
     """Work out what is due, lowest first."""
     tree = now.frame.tree
     for key in reversed(tree.top_down):
@@ -101,6 +102,7 @@ def _fill(now: Known, due: frozenset[int], before: Known | None) -> None:
         own = slab_culprits.own_table(now.cgroups[key].culprits)
         joined = slab_culprits.joined_table([own, *[now.culprits[child] for child in below]])
         now.culprits[key] = joined
+        now.go[key] = _go(now, key, before, elapsed)
         now.containers[key] = _container(now, key, _past(now.cgroups[key], before))
 
 
@@ -108,6 +110,12 @@ def _tables(now: Known, key: int, below: list[Tables]) -> Tables:
     cgroup = now.cgroups[key]
     alone = own_tables(cgroup.ledger, cgroup.path, now.setting.deltas_known)
     return joined_tables([alone, *below]) if below else alone
+
+
+def _go(now: Known, key: int, before: Known | None, elapsed: float | None) -> go.GoTable | None:
+    earlier = None if before is None else before.cgroups.get(key)
+    own = go.own_rows(now.cgroups[key], earlier, elapsed, now.frame.limits[key][0])
+    return go.joined(own, [now.go[child] for child in now.frame.tree.children.get(key, ())])
 
 
 def _container(now: Known, key: int, past: _Past) -> Container:
@@ -147,6 +155,7 @@ def _container(now: Known, key: int, past: _Past) -> Container:
         ),
         counted,
         culprits,
+        now.go[key],
     )
 
 

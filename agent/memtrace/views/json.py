@@ -30,6 +30,7 @@ from memtrace.model.shapes import (
 from memtrace.model.slab import shown
 from memtrace.model.words import device_name
 from memtrace.samples import KINDS, REASONS, Census, FileId, FileUser, FileUses
+from memtrace.views.go_json import go_list
 from memtrace.views.slab_json import slab_list
 from memtrace.views.text import without_surrogates
 
@@ -176,8 +177,8 @@ def _words(container: Container) -> dict[str, Any]:
         "slab_other_bytes": rest,
         "slab_allocated_bytes": container.culprits.allocated_bytes,
         "slab_unwatched_bytes": container.culprits.unwatched_bytes,
-        "go": None,
-        "go_other_bytes": None,
+        "go": go_list(container.go),
+        "go_other_bytes": None if container.go is None else container.go.other_bytes,
         "verdict": verdict_document(container.verdict),
     }
 

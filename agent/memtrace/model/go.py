@@ -1,0 +1,97 @@
+"""Go processes of a cgroup with all below it: what they did in the interval, and their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from memtrace.model.deltas import counter
+from memtrace.model.go_remarks import remarks
+from memtrace.model.rank import TOP
+from memtrace.samples import CgroupSample, GoCycles, GoProcess
+
+
+class GoRow(NamedTuple):
+    """One process. `limit_bytes` is the memory limit in effect for its cgroup.
+
+    `allocated_delta_bytes` and `gc_cycles_delta` count from the sample before;
+    `gc_cpu_fraction` is the CPU time of its garbage collector in that interval as a share of
+    what GOMAXPROCS allows. `remarks` are sentences about its settings. None: unknown.
+    """
+
+    process: GoProcess
+    cgroup_id: int
+    limit_bytes: int | None
+    allocated_delta_bytes: int | None = None
+    gc_cycles_delta: int | None = None
+    gc_cpu_fraction: float | None = None
+    remarks: tuple[str, ...] = ()
+
+
+class GoTable(NamedTuple):
+    """The processes that are shown, those with the largest heap in use first.
+
+    `other_bytes` is the heap in use of all others.
+    """
+
+    rows: tuple[GoRow, ...] = ()
+    other_bytes: int = 0
+
+
+NONE = GoTable()
+
+
+def own_rows(
+    cgroup: CgroupSample, before: CgroupSample | None, elapsed: float | None, limit: int | None
+) -> tuple[GoRow, ...] | None:
+    """Return a row for each Go process of a cgroup alone. `elapsed`: seconds since `before`.
+
+    None: nobody looked.
+    """
+    if cgroup.go is None:
+        return None
+    past = before.go if before is not None and before.go else ()
+    known = {(each.pid, each.start): each for each in past}
+    return tuple(
+        _row(cgroup.cgroup_id, each, known.get((each.pid, each.start)), elapsed, limit)
+        for each in cgroup.go
+    )
+
+
+def joined(own: Sequence[GoRow] | None, below: Sequence[GoTable | None]) -> GoTable | None:
+    """Return the processes of a cgroup and all below it; None where nobody looked anywhere."""
+    parts = [part for part in below if part is not None and part is not NONE]
+    if not own and not parts:
+        return None if own is None and None in (below or (None,)) else NONE
+    rows = [*(own or ()), *(row for part in parts for row in part.rows)]
+    rows.sort(key=_size, reverse=True)
+    rest = sum(max(0, _size(row)) for row in rows[TOP:]) + sum(part.other_bytes for part in parts)
+    return GoTable(tuple(rows[:TOP]), rest)
+
+
+def _size(row: GoRow) -> int:
+    return -1 if row.process.heap is None else row.process.heap.heap_in_use_bytes
+
+
+def _row(
+    cgroup: int,
+    now: GoProcess,
+    before: GoProcess | None,
+    elapsed: float | None,
+    limit: int | None,
+) -> GoRow:
+    allocated = cycles = fraction = None
+    if before is not None and now.heap is not None and before.heap is not None:
+        allocated = counter(now.heap.allocated_bytes, before.heap.allocated_bytes)
+    if before is not None and now.gc is not None and before.gc is not None:
+        cycles = counter(now.gc.cycles, before.gc.cycles)
+        fraction = _fraction(now, before.gc, elapsed)
+    told = remarks(now, limit)
+    return GoRow(now, cgroup, limit, allocated, cycles, fraction, told)
+
+
+def _fraction(now: GoProcess, before: GoCycles, elapsed: float | None) -> float | None:
+    procs = None if now.heap is None else now.heap.gomaxprocs
+    if now.gc is None or not procs or not elapsed:
+        return None
+    return max(0.0, now.gc.cpu_seconds - before.cpu_seconds) / (elapsed * procs)

@@ -1,0 +1,81 @@
+"""What a Go process' settings mean beside its container's limits, one sentence for each finding.
+
+No verdict: that weighs a container as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+from memtrace.model.units import size
+from memtrace.samples import GoHeap, GoProcess
+
+LEAST_PROCS = 2
+"""Go 1.25 and later set GOMAXPROCS to the CPU quota rounded up, but to two at least."""
+QUOTA_AWARE = 25
+"""The minor version of Go since which it looks at the quota (go.dev/doc/go1.25, "Runtime")."""
+LOW_GOGC = 25
+_MINOR = re.compile(r"go1\.([0-9]{1,3})")
+
+
+def remarks(process: GoProcess, limit: int | None) -> tuple[str, ...]:
+    """Return the findings; `limit`: the memory limit in effect, None: none."""
+    if process.heap is None:
+        return (process.reason,) if process.reason else ()
+    return (*_memory(process.heap, limit), *_gogc(process.heap), *_procs(process))
+
+
+def expected_procs(quota: float) -> int:
+    """Return what GOMAXPROCS is under a CPU quota where Go looks at it."""
+    return max(LEAST_PROCS, math.ceil(quota))
+
+
+def _memory(heap: GoHeap, limit: int | None) -> Iterator[str]:
+    if limit is None:
+        return
+    own = heap.gomemlimit_bytes
+    if own is None and heap.heap_goal_bytes > limit:
+        yield (
+            f"the heap may grow to its goal of {size(heap.heap_goal_bytes)}, beyond the memory "
+            f"limit of {size(limit)}, and no GOMEMLIMIT holds it back"
+        )
+    elif own is None:
+        yield f"no GOMEMLIMIT under a memory limit of {size(limit)}"
+    elif own >= limit:
+        yield (
+            f"GOMEMLIMIT {size(own)} is not below the memory limit of {size(limit)}: "
+            "nothing is left for what the runtime does not manage"
+        )
+
+
+def _gogc(heap: GoHeap) -> Iterator[str]:
+    if heap.gogc < 0 and heap.gomemlimit_bytes is None:
+        yield "GOGC is off and there is no GOMEMLIMIT: its garbage is never collected"
+    elif 0 <= heap.gogc <= LOW_GOGC:
+        yield f"GOGC is {heap.gogc}: it collects often, which costs CPU time"
+
+
+def _procs(process: GoProcess) -> Iterator[str]:
+    procs = None if process.heap is None else process.heap.gomaxprocs
+    if procs is None or process.cpu_quota is None:
+        return
+    expected = expected_procs(process.cpu_quota)
+    if procs > expected:
+        yield (
+            f"GOMAXPROCS is {procs} under a quota of {process.cpu_quota:g} CPUs: what is kept "
+            f"for each P is there {procs} times instead of {expected}"
+        )
+        yield from _why(process)
+
+
+def _why(process: GoProcess) -> Iterator[str]:
+    """Say why the runtime did not look at the quota itself."""
+    found = _MINOR.match(process.version or "")
+    if found is None:
+        return
+    if int(found[1]) < QUOTA_AWARE:
+        yield f"{process.version} does not look at the CPU quota; 1.{QUOTA_AWARE} and later do"
+    elif "containermaxprocs=0" in (process.debug or "").split(","):
+        yield "built with containermaxprocs=0 (an old go.mod): it does not look at the CPU quota"

@@ -1,0 +1,125 @@
+"""Go processes of containers: rates, sums, and what their settings mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from memtrace.model.go import GoRow, joined, own_rows
+from memtrace.model.go_remarks import expected_procs, remarks
+from memtrace.samples import CgroupSample, GoCycles, GoHeap, GoProcess
+from tests.unit.model.builders import MIB, cgroup
+
+HEAP = GoHeap(100, None, 4, 80 * MIB, 90 * MIB, 10 * MIB, 4 * MIB, 160 * MIB, 100 * MIB, 1000 * MIB)
+
+
+def process(pid: int = 10, heap: GoHeap | None = HEAP, **facts: object) -> GoProcess:
+    """One Go process."""
+    return GoProcess(pid, 1, "app", "observed", version="go1.25.5", heap=heap, **facts)  # type: ignore[arg-type]
+
+
+def holding(*processes: GoProcess) -> CgroupSample:
+    """A cgroup with these processes."""
+    from dataclasses import replace
+
+    return replace(cgroup(7, None, "/app"), go=processes)
+
+
+def rows(now: GoProcess, before: GoProcess | None, elapsed: float = 2.0) -> GoRow:
+    """The row of one process."""
+    past = None if before is None else holding(before)
+    found = own_rows(holding(now), past, elapsed, 512 * MIB)
+    assert found is not None
+    return found[0]
+
+
+def test_deltas_count_from_the_sample_before() -> None:
+    """Allocated bytes and cycles; the collector's share is of what GOMAXPROCS allows."""
+    later = HEAP._replace(allocated_bytes=1003 * MIB)
+    before = process(gc=GoCycles(3, cpu_seconds=1.0))
+    row = rows(process(heap=later, gc=GoCycles(8, cpu_seconds=1.4)), before)
+    assert (row.allocated_delta_bytes, row.gc_cycles_delta) == (3 * MIB, 5)
+    assert row.gc_cpu_fraction == pytest.approx(0.4 / (2.0 * 4))
+
+
+def test_without_a_sample_before_there_are_no_deltas() -> None:
+    """A new process, or the first sample."""
+    row = rows(process(gc=GoCycles(3)), None)
+    assert (row.allocated_delta_bytes, row.gc_cycles_delta, row.gc_cpu_fraction) == (None,) * 3
+
+
+def test_another_process_with_the_same_pid_is_another_one() -> None:
+    """Its start differs."""
+    other = GoProcess(10, 2, "app", "observed", heap=HEAP)
+    assert rows(process(), other).allocated_delta_bytes is None
+
+
+def test_the_largest_heaps_are_shown_and_the_rest_adds_up() -> None:
+    """Of 30 processes in two cgroups the 20 largest; the others' bytes are in the remainder."""
+
+    def some(*sizes: int) -> tuple[GoRow, ...]:
+        each = [process(n, HEAP._replace(heap_in_use_bytes=n * MIB)) for n in sizes]
+        found = own_rows(holding(*each), None, None, None)
+        assert found is not None
+        return found
+
+    below = joined(some(*range(1, 31)), [])
+    above = joined(some(100), [below, None])
+    assert above is not None
+    assert [row.process.pid for row in above.rows] == [100, *range(30, 11, -1)]
+    assert above.other_bytes == sum(range(1, 12)) * MIB
+
+
+def test_where_nobody_looked_nothing_is_known() -> None:
+    """Not an empty list: that is no Go process."""
+    assert own_rows(cgroup(7, None, "/app"), None, None, None) is None
+    assert joined(None, []) is None
+    assert joined((), [None]) is not None
+
+
+def test_a_goal_beyond_the_limit_is_told() -> None:
+    """Without GOMEMLIMIT; with one below the limit there is nothing to say."""
+    (text,) = remarks(process(), 128 * MIB)
+    assert "goal of 160 MiB, beyond the memory limit of 128 MiB" in text
+    held = process(heap=HEAP._replace(gomemlimit_bytes=110 * MIB))
+    assert remarks(held, 128 * MIB) == ()
+
+
+def test_a_memory_limit_that_leaves_nothing_is_told() -> None:
+    """GOMEMLIMIT as large as the container's limit."""
+    (text,) = remarks(process(heap=HEAP._replace(gomemlimit_bytes=128 * MIB)), 128 * MIB)
+    assert "GOMEMLIMIT 128 MiB is not below the memory limit" in text
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(0.5, 2), (1.0, 2), (2.0, 2), (2.1, 3), (8.0, 8)])
+def test_procs_under_a_quota(quota: float, expected: int) -> None:
+    """Rounded up, and two at least."""
+    assert expected_procs(quota) == expected
+    wide = process(heap=HEAP._replace(gomaxprocs=expected), cpu_quota=quota)
+    assert remarks(wide, None) == ()
+
+
+def test_more_procs_than_the_quota_gives_are_told_with_the_reason() -> None:
+    """Old toolchains do not look at it; new ones do unless built not to."""
+    wide = HEAP._replace(gomaxprocs=32)
+    old = GoProcess(1, 1, "app", "observed", version="go1.21.13", cpu_quota=2.0, heap=wide)
+    assert "GOMAXPROCS is 32 under a quota of 2 CPUs" in remarks(old, None)[0]
+    assert "32 times instead of 2" in remarks(old, None)[0]
+    assert "go1.21.13 does not look at the CPU quota" in remarks(old, None)[1]
+    switched = process(heap=wide, cpu_quota=2.0, debug="containermaxprocs=0,x=1")
+    assert "containermaxprocs=0" in remarks(switched, None)[1]
+    assert len(remarks(process(heap=wide, cpu_quota=2.0), None)) == 1
+
+
+@pytest.mark.parametrize(
+    ("gogc", "told"), [(10, "GOGC is 10"), (-1, "never collected"), (100, ""), (26, "")]
+)
+def test_gogc(gogc: int, told: str) -> None:
+    """Low, or off without a memory limit."""
+    found = remarks(process(heap=HEAP._replace(gogc=gogc)), None)
+    assert (told in found[0]) if told else found == ()
+
+
+def test_what_cannot_be_read_says_why() -> None:
+    """The reason is the remark."""
+    hidden = GoProcess(1, 1, "app", "packed", "packed with UPX: not observed")
+    assert remarks(hidden, None) == ("packed with UPX: not observed",)

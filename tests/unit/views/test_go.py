@@ -1,0 +1,81 @@
+"""Go processes as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from memtrace.model.go import GoRow, own_rows
+from memtrace.model.modeler import Modeler
+from memtrace.model.shapes import Snapshot
+from memtrace.samples import GoCycles, GoProcess
+from memtrace.views.go import Page, render_json, render_text
+from memtrace.views.go_json import go_list
+from tests.unit.model.builders import MIB, cgroup, sample
+from tests.unit.model.test_go import HEAP
+
+APP = GoProcess(
+    4711,
+    1,
+    "app",
+    "observed",
+    version="go1.25.5",
+    main="example.org/app",
+    stripped=True,
+    debug="",
+    cpu_quota=1.5,
+    heap=HEAP,
+    gc=GoCycles(3, 1, 0, 0.002, 0.001, 0.5, 0.1, 70 * MIB),
+)
+EVIL = GoProcess(4712, 1, "e\x1b[2Jvil", "packed", "packed with UPX: not observed")
+
+
+def shown() -> tuple[Snapshot, tuple[GoRow, ...]]:
+    """One container with two processes."""
+    home = replace(cgroup(7, None, "/app"), go=(APP, EVIL))
+    snapshot = Modeler().snapshot(sample(home))
+    found = own_rows(home, None, None, 512 * MIB)
+    assert found is not None
+    return snapshot, found
+
+
+def test_a_line_has_every_key_of_the_contract() -> None:
+    """Figures of one process; those of another that cannot be read are null."""
+    snapshot, rows = shown()
+    first, second = map(json.loads, render_json(snapshot, rows).splitlines())
+    assert first["schema"] == "memtrace.go/1"
+    assert first["cgroup"] == "/app"
+    assert (first["pid"], first["version"], first["main"]) == (4711, "go1.25.5", "example.org/app")
+    assert (first["gogc"], first["gomemlimit_bytes"], first["gomaxprocs"]) == (100, None, 4)
+    assert (first["heap_live_bytes"], first["heap_goal_bytes"]) == (80 * MIB, 160 * MIB)
+    assert (first["gc_cycles"], first["gc_forced_cycles"], first["age_seconds"]) == (3, 1, 0.0)
+    assert first.keys() == second.keys()
+    assert second["heap_live_bytes"] is second["gc_cycles"] is second["age_seconds"] is None
+    assert second["remarks"] == ["packed with UPX: not observed"]
+
+
+def test_a_snapshot_lists_them() -> None:
+    """Below their container; null where nobody looked."""
+    snapshot, _ = shown()
+    found = go_list(snapshot.containers[0].go)
+    assert found is not None
+    assert [each["pid"] for each in found] == [4711, 4712]
+    assert go_list(None) is None
+
+
+def test_the_table_fits_and_is_harmless() -> None:
+    """At any width; control characters of a name are escaped; remarks stand below."""
+    snapshot, rows = shown()
+    for width in (60, 80, 120, 200):
+        text = render_text(snapshot, Page(rows, 3, 2.0, width))
+        assert max(map(len, text.splitlines())) <= width
+        assert "\x1b" not in text
+        assert "packed with UPX" in text
+        assert "3 more processes" in text
+    assert "80M" in text
+    assert "none" in text  # no GOMEMLIMIT
+
+
+def test_no_process_is_a_sentence() -> None:
+    """Not an empty table."""
+    assert "No Go process" in render_text(shown()[0], Page(()))
