@@ -99,6 +99,15 @@ def pids_in(hierarchy: Hierarchy, path: str) -> tuple[int, ...]:
     return tuple(pid for word in words if 0 < (pid := int(word)) <= _MAX_PID)
 
 
+def all_pids(root: Path) -> set[int]:
+    """Every thread group there is now; empty where /proc cannot be listed."""
+    try:
+        names = os.listdir(root / "proc")
+    except OSError:
+        return set()
+    return {int(name) for name in names if name.isascii() and name.isdigit() and len(name) < 8}
+
+
 def exists(root: Path, pid: int) -> bool:
     """Whether a process with this id exists now."""
     return 0 < pid <= _MAX_PID and os.path.isdir(root / f"proc/{pid}")

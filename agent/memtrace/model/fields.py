@@ -161,6 +161,22 @@ SLAB_LIST: tuple[Field, ...] = (
     Field("reclaimable", "text", "label", "the kernel frees them under pressure", "FREED"),
     Field("culprits", "text", "label", "who had most of them allocated", "BY WHOM", 20),
 )
+# Of a Go process, named as in samples.GoHeap and model.go.GoRow.
+GO_LIST: tuple[Field, ...] = (
+    _gauge("heap_in_use_bytes", "INUSE", "heap in use: spans with objects in them"),
+    _gauge("heap_live_bytes", "LIVE", "objects the last collection found, and all since"),
+    _gauge("heap_goal_bytes", "GOAL", "how large the heap may get before it is collected"),
+    _gauge("heap_idle_bytes", "IDLE", "heap without objects, given back or not"),
+    Field("gomemlimit_bytes", "bytes", "gauge", "GOMEMLIMIT as it is now", "MEMLIM", 6),
+    Field("gogc", "number", "gauge", "GOGC as it is now", "GOGC", 4),
+    Field("gomaxprocs", "number", "gauge", "GOMAXPROCS as it is now", "PROCS", 5),
+    _gauge("allocated_delta_bytes", "ALLOC", "allocated since the table before"),
+    Field("gc_cycles_delta", "number", "gauge", "collections since the table before", "GCS", 5),
+    Field("gc_cpu_fraction", "number", "gauge", "CPU time that collecting took", "GC%", 5),
+    PID,
+    COMM,
+    Field("version", "text", "label", "the toolchain it was built with", "GO", 9),
+)
 TEXT = Field("text", "text", "label", "what is to be said", "", 20)
 WHAT = Field("what", "text", "label", "what the amount is of", "WHAT", 16)
 BYTES = _gauge("bytes", "NOW", "how much it is now")

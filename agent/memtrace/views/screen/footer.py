@@ -27,7 +27,7 @@ TABLE_KEYS = (
 )
 INSIDE_KEYS = (
     ("Esc", "back"),
-    ("1-7", "lists"),
+    ("1-8", "lists"),
     ("< >", "sort"),
     ("r", "reverse"),
     ("space", "pause"),
@@ -46,7 +46,7 @@ REPLAY_TABLE_KEYS = (
 )
 REPLAY_INSIDE_KEYS = (
     ("Esc", "back"),
-    ("1-7", "lists"),
+    ("1-8", "lists"),
     *_PLAYING,
     ("?", "help"),
     ("q", "quit"),

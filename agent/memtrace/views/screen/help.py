@@ -14,7 +14,7 @@ KEYS = (
     ("Enter", "look inside: causes, files, processes, kinds of I/O, memory, slab, verdict"),
     ("Esc, Backspace", "back; in the list of containers: show all again"),
     ("left right", "fold and unfold a pod or slice; inside: the list before or after"),
-    ("1 to 7, Tab", "inside: choose a list"),
+    ("1 to 8, Tab", "inside: choose a list"),
     ("< >", "sort by the column to the left or right"),
     ("r", "reverse the order"),
     ("t", "all containers in one list, without pods and slices; again: with them"),

@@ -16,7 +16,7 @@ from memtrace.model.shapes import Container, Driver, File, Process
 from memtrace.model.slab_words import unseen
 from memtrace.model.units import percent, short_size
 from memtrace.samples import KINDS, REASONS, Census, SlabRow
-from memtrace.views.screen import cells
+from memtrace.views.screen import cells, go_cells
 from memtrace.views.screen.composition import COMPOSITION, parts
 from memtrace.views.screen.explanation import explanation
 from memtrace.views.screen.listing import FILL, Column
@@ -290,6 +290,15 @@ PANES: tuple[Pane, ...] = (
         keeps_rest=True,
     ),
     Pane(
+        "Go",
+        go_cells.COLUMNS,
+        go_cells.rows,
+        go_cells.key,
+        "heap_in_use_bytes",
+        go_cells.EMPTY,
+        go_cells.detail,
+    ),
+    Pane(
         "Verdict",
         (_text(fields.TEXT, 0, lambda row: row[1], wider=FILL),),
         _lines,
@@ -312,6 +321,7 @@ def others(container: Container, pane: Pane, census: Census) -> str:
         "Causes": rows.drivers_other_bytes,
         "Files": rows.files_other_bytes,
         "Processes": rows.processes_other_bytes,
+        "Go": container.go.other_bytes if container.go is not None else None,
     }.get(pane.title)
     return f"not in these rows: {short_size(rest)}" if rest else ""
 

@@ -17,6 +17,9 @@ from memtrace.samples import (
     FileRow,
     FileUser,
     FileUses,
+    GoCycles,
+    GoHeap,
+    GoProcess,
     Identity,
     Ledger,
     Memory,
@@ -173,7 +176,11 @@ def node(step: int = 0, names: tuple[str, ...] = ()) -> Sample:
         cgroups.append(
             _unit(number, name, memory(3, 2), wrote(2, 2, name[:15], path, inode=number))
         )
-    made = sample(*(replace(each, slab=OBJECTS.get(each.cgroup_id, Slab())) for each in cgroups))
+    held_besides = [
+        replace(each, slab=OBJECTS.get(each.cgroup_id, Slab()), go=go(each.cgroup_id, step))
+        for each in cgroups
+    ]
+    made = sample(*held_besides)
     state = BaselineState("done", "", 12.0 + 2 * step, 0.2, 3149, 692 * MIB)
     features = {"baseline": Feature(True), "slab": Feature(False, "this kernel has no tracepoint")}
     return Sample(
@@ -188,6 +195,22 @@ def node(step: int = 0, names: tuple[str, ...] = ()) -> Sample:
         cpus=2,
         census=Census(12.0 + 2 * step, 0.2, 0.004, 48 * MIB),
     )
+
+
+def go(cgroup_id: int, step: int) -> tuple[GoProcess, ...]:
+    """An exporter written in Go beside postgres, and one whose heap nobody can read."""
+    if cgroup_id != 22:
+        return ()
+    heap = GoHeap(
+        100, None, 16, 24 * MIB, 30 * MIB, 6 * MIB, 2 * MIB, 48 * MIB, 40 * MIB, (900 + step) * MIB
+    )
+    collected = GoCycles(40 + step, 2, 1, 0.02, 0.001, 1.5 + step / 10, 0.1, 20 * MIB)
+    exporter = GoProcess(
+        71, 5, "exporter", "go", "", "go1.21.13", "example.org/exporter", True, "", 2.0, heap,
+        gc=collected,
+    )  # fmt: skip
+    hidden = "its memory cannot be read: it needs CAP_SYS_PTRACE"
+    return exporter, GoProcess(72, 6, "helper\x1b[2J", "go", hidden, "go1.25.5")
 
 
 # What a census met, by cgroup.

@@ -91,8 +91,8 @@ def test_lists_inside() -> None:
         await pilot.press("enter")
         for keys, title in (
             ("2", "Files"), ("tab", "Processes"), ("right", "I/O"), ("left", "Processes"),
-            ("7", "Verdict"), ("tab", "Causes"), ("shift+tab", "Verdict"), ("5", "Memory"),
-            ("6", "Slab"),
+            ("8", "Verdict"), ("tab", "Causes"), ("shift+tab", "Verdict"), ("5", "Memory"),
+            ("6", "Slab"), ("7", "Go"),
         ):  # fmt: skip
             await pilot.press(keys)
             assert app.view.pane.title == title
