@@ -323,7 +323,8 @@ class GoHeap(NamedTuple):
     and all since), spans in use, idle spans with those released to the system, and the goal,
     which live heap may exceed until the next cycle ends. `mapped_bytes` is what the runtime holds
     ready, which GOMEMLIMIT is compared with; never touched pages of it are no part of RSS.
-    `gogc` in percent, -1: off; `gomemlimit_bytes` None: none.
+    `gogc` in percent, -1: off; `gomemlimit_bytes` None: none. `gc_cycles` are collections begun
+    and `allocated_bytes` what was allocated since the process began.
     """
 
     gogc: int
@@ -335,11 +336,12 @@ class GoHeap(NamedTuple):
     heap_released_bytes: int
     heap_goal_bytes: int
     mapped_bytes: int
-    allocated_bytes: int  # since the process began
+    allocated_bytes: int
+    gc_cycles: int | None = None
 
 
 class GoCycles(NamedTuple):
-    """Garbage collections of a process since memtrace first saw it, cumulative.
+    """Garbage collections of a process since memtrace follows them, cumulative.
 
     `forced` were asked for (runtime.GC), `periodic` came after two minutes without one.
     Pauses are those in which the world stood still, two in each cycle. `cpu_seconds` is CPU time

@@ -20,6 +20,7 @@ from memtrace.collect.cgroup_samples import CgroupSamples
 from memtrace.collect.cgroups import CgroupTree, Node
 from memtrace.collect.container_paths import ContainerPaths
 from memtrace.collect.events import CgroupChanged, PathSeen, TaskExited, TaskNamed, decode
+from memtrace.collect.go_processes import GoProcesses
 from memtrace.collect.ledger import FILE_SHMEM
 from memtrace.collect.namer import Namer
 from memtrace.collect.names import Names
@@ -36,6 +37,7 @@ from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.identity import Resolver
 from memtrace.host.lru import drain_batches
 from memtrace.host.meminfo import reclaimable_slab
+from memtrace.host.procfs import namespace_base
 from memtrace.host.swap import read_swap
 from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
@@ -103,6 +105,8 @@ class Collector:
         self._watching = Watching(
             session, on_demand, self._names, self._resolver, self._tree.nodes, self._page
         )
+        paths = (node.path for node in self._tree.nodes.values())
+        self._go = GoProcesses(root, hierarchy, namespace_base(root, hierarchy, paths) or "/")
         self._cgroups = CgroupSamples(
             self._resolver,
             self._reader,
@@ -113,6 +117,7 @@ class Collector:
             self._page,
             self._census.of,
             self._allocations,
+            self._go.of,
         )
         self._baseline = Baseline(session, self._tree, self.gather)
         self._namer = Namer(
@@ -216,6 +221,7 @@ class Collector:
         self._namer.check(changed, self._cgroups.ledgers)
         self._inside.retry(self._tree.nodes)
         self._processes.begin(time.monotonic())
+        self._go.look(time.monotonic())
         made = Sample(
             time=time.time(),
             monotonic=time.monotonic(),
@@ -246,6 +252,7 @@ class Collector:
         """Release descriptors. The session is its owner's."""
         self._reader.close()
         self._processes.close()
+        self._go.close()
         if self._tombstones is not None:
             self._tombstones.save(self._tree.nodes.keys(), time.time(), at_once=True)
 

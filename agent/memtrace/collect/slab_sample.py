@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import time
+from dataclasses import replace
 from pathlib import Path
 
+from memtrace.collect.bare_sample import bare_sample, cgroup_figures
 from memtrace.collect.census import CensusProgress, SlabCensus
 from memtrace.collect.live import EXIT_MISSING, EXIT_RUNTIME, LiveError, missing_privileges
-from memtrace.host.cgroupfs import CgroupReader
-from memtrace.host.hierarchy import CgroupEntry, Hierarchy, HostError, find_hierarchy, walk
-from memtrace.host.identity import Resolver
+from memtrace.host.hierarchy import Hierarchy, HostError, find_hierarchy, walk
 from memtrace.kernel.plan import QUESTIONS, SLAB_CENSUS, make_plan
 from memtrace.kernel.support import kernel_facts
-from memtrace.samples import CgroupSample, Ledger, Sample
+from memtrace.samples import Sample
 
 
 def slab_sample(
@@ -37,47 +35,9 @@ def slab_sample(
     entries = list(walk(hierarchy))
     if not census.take([entry.id for entry in entries], progress):
         raise LiveError(census.state.reason, EXIT_RUNTIME)
-    return _sample(entries, census, hierarchy, root), hierarchy
-
-
-def _sample(
-    entries: list[CgroupEntry], census: SlabCensus, hierarchy: Hierarchy, root: Path
-) -> Sample:
-    return Sample(
-        time=time.time(),
-        monotonic=time.monotonic(),
-        node=os.uname().nodename,
-        cgroup_mode=hierarchy.mode,
-        engine="libbpf",
-        cgroups=_cgroups(entries, census, hierarchy, root),
-        features=census.features(),
-        cpus=os.cpu_count(),
-        page_bytes=os.sysconf("SC_PAGE_SIZE"),
-        census=census.state,
-    )
-
-
-def _cgroups(
-    entries: list[CgroupEntry], census: SlabCensus, hierarchy: Hierarchy, root: Path
-) -> tuple[CgroupSample, ...]:
-    """All cgroups that are still there; the figures are read right after the census."""
-    reader = CgroupReader(hierarchy)
-    memory = {entry.id: reader.read(entry.id, entry.path) for entry in entries}
-    reader.close()
-    resolver = Resolver(root)
-    for entry in reversed(entries):  # a pod is named by what is below it
-        resolver.resolve(entry.id, entry.path)
-    return tuple(
-        CgroupSample(
-            entry.id,
-            entry.parent_id,
-            entry.path,
-            resolver.resolve(entry.id, entry.path),
-            "running",
-            memory[entry.id],
-            Ledger(),
-            slab=census.of(entry.id),
-        )
-        for entry in entries
-        if memory[entry.id] is not None or entry.parent_id is None
-    )
+    cgroups = [
+        replace(cgroup, slab=census.of(cgroup.cgroup_id))
+        for cgroup in cgroup_figures(entries, hierarchy, root)
+    ]
+    sample = bare_sample(hierarchy, cgroups)
+    return replace(sample, features=census.features(), census=census.state), hierarchy

@@ -23,6 +23,7 @@ from memtrace.commands.common import CommandError, Parser, UsageError, complain,
 COMMANDS: dict[str, str] = {
     "top": "show live which container's memory grows, with what, and because of what",
     "slab": "count kernel objects (dentries, inodes, ...) by container and slab cache",
+    "go": "show the heap and the settings of Go processes beside their containers' limits",
     "oom": "kills for want of memory and their causes: list them, show one, watch",
     "agent": "the same all day, as a service: post-mortems, history, health",
     "record": "record it into a file, to be looked at later or elsewhere",

@@ -13,13 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memtrace.commands.common import (
-    TargetNotFoundError,
-    cgroup_of,
-    check_root,
-    live_errors,
-    positive,
-)
+from memtrace.commands.common import check_root, live_errors, positive
+from memtrace.commands.targets import targets
 
 if TYPE_CHECKING:
     from memtrace.model.shapes import Container, Snapshot
@@ -79,7 +74,9 @@ def run(options: argparse.Namespace) -> int:
     check_root(options.root)
     sample, mount = _census(options.root)
     snapshot = Modeler().snapshot(sample)
-    chosen = _chosen(snapshot, options, mount)
+    chosen = None
+    if options.target is not None:
+        chosen = targets(snapshot, options.target, mount, options.root)
     sys.stdout.write(_json(snapshot, chosen, options) or _text(snapshot, chosen, options))
     sys.stdout.flush()
     return 0
@@ -109,28 +106,6 @@ def _progress() -> Iterator[Callable[[float], None] | None]:
     finally:
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()
-
-
-def _chosen(
-    snapshot: Snapshot, options: argparse.Namespace, mount: str
-) -> tuple[Container, ...] | None:
-    """Return what TARGET means; None: no TARGET was given."""
-    if options.target is None:
-        return None
-    from memtrace.model.target import close_names, find
-
-    def lives_in(pid: int) -> str | None:
-        try:
-            return cgroup_of(pid, options.root)
-        except TargetNotFoundError:
-            return None
-
-    found = find(snapshot.containers, options.target, mount, lives_in)
-    if found:
-        return found
-    close = close_names(snapshot.containers, options.target)
-    hint = f"did you mean {' or '.join(close)}?" if close else "'memtrace top' lists what is there."
-    raise TargetNotFoundError(f"nothing matches '{options.target}'; {hint}")
 
 
 def _json(

@@ -54,6 +54,23 @@ def read_bytes(path: Path | str, limit: int) -> bytes | None:
     return _read_and_close(fd, limit)
 
 
+def read_start(path: Path | str, limit: int) -> bytes | None:
+    """The first `limit` bytes of a file, or all of a shorter one; None when it is unreadable."""
+    try:
+        fd = os.open(path, _FLAGS)
+    except (OSError, ValueError):
+        return None
+    data = b""
+    try:
+        while len(data) < limit and (more := os.read(fd, limit - len(data))):
+            data += more
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return data
+
+
 def read_beneath(root: Path, relative: str, limit: int, owner: int | None = None) -> bytes | None:
     """A regular file below `root`, or None; symbolic links cannot lead out of `root`.
 

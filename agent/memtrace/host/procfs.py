@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from memtrace.host.files import read_bytes
+from memtrace.host.files import read_bytes, read_start
 from memtrace.host.hierarchy import Hierarchy
 
 _SMALL = 4096
 _CGROUP_LIMIT = 65_536
+_MAPS_LIMIT = 65_536
+_HEX = re.compile(rb"[0-9a-f]{1,16}")
 _PROCS_LIMIT = 4 << 20  # bytes: about 500,000 pids
 _MAX_PID = 1 << 22  # PID_MAX_LIMIT
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -106,6 +109,24 @@ def all_pids(root: Path) -> set[int]:
     except OSError:
         return set()
     return {int(name) for name in names if name.isascii() and name.isdigit() and len(name) < 8}
+
+
+def lowest_mapping(root: Path, pid: int, inode: int) -> int | None:
+    """Where a process' program, whose file has this inode, begins in its memory; None: unknown.
+
+    Of /proc/PID/maps the beginning is read: a program is among what is mapped lowest. Kernels
+    before 6.8 show the inode below an overlay there, so the path will do, too.
+    """
+    try:
+        program = os.readlink(os.fsencode(root / f"proc/{pid}/exe"))
+    except (OSError, ValueError):
+        return None
+    for line in (read_start(root / f"proc/{pid}/maps", _MAPS_LIMIT) or b"").splitlines():
+        words = line.split(maxsplit=5)
+        if len(words) == 6 and (words[4] == b"%d" % inode or words[5] == program):
+            start = words[0].partition(b"-")[0]
+            return int(start, 16) if _HEX.fullmatch(start) else None
+    return None
 
 
 def exists(root: Path, pid: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from memtrace.model.deltas import counter
@@ -31,11 +31,12 @@ class GoRow(NamedTuple):
 class GoTable(NamedTuple):
     """The processes that are shown, those with the largest heap in use first.
 
-    `other_bytes` is the heap in use of all others.
+    `other_bytes` is the heap in use of all others; `own` are all of the cgroup alone.
     """
 
     rows: tuple[GoRow, ...] = ()
     other_bytes: int = 0
+    own: tuple[GoRow, ...] = ()
 
 
 NONE = GoTable()
@@ -63,10 +64,14 @@ def joined(own: Sequence[GoRow] | None, below: Sequence[GoTable | None]) -> GoTa
     parts = [part for part in below if part is not None and part is not NONE]
     if not own and not parts:
         return None if own is None and None in (below or (None,)) else NONE
-    rows = [*(own or ()), *(row for part in parts for row in part.rows)]
-    rows.sort(key=_size, reverse=True)
+    rows = in_order([*(own or ()), *(row for part in parts for row in part.rows)])
     rest = sum(max(0, _size(row)) for row in rows[TOP:]) + sum(part.other_bytes for part in parts)
-    return GoTable(tuple(rows[:TOP]), rest)
+    return GoTable(tuple(rows[:TOP]), rest, tuple(own or ()))
+
+
+def in_order(rows: Iterable[GoRow]) -> list[GoRow]:
+    """Return the rows with the largest heap in use first."""
+    return sorted(rows, key=_size, reverse=True)
 
 
 def _size(row: GoRow) -> int:
@@ -83,8 +88,8 @@ def _row(
     allocated = cycles = fraction = None
     if before is not None and now.heap is not None and before.heap is not None:
         allocated = counter(now.heap.allocated_bytes, before.heap.allocated_bytes)
+        cycles = counter(now.heap.gc_cycles, before.heap.gc_cycles)
     if before is not None and now.gc is not None and before.gc is not None:
-        cycles = counter(now.gc.cycles, before.gc.cycles)
         fraction = _fraction(now, before.gc, elapsed)
     told = remarks(now, limit)
     return GoRow(now, cgroup, limit, allocated, cycles, fraction, told)

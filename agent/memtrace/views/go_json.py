@@ -44,7 +44,7 @@ def go_row(row: GoRow) -> dict[str, Any]:
 def _cycles(gc: GoCycles | None) -> dict[str, Any]:
     known = gc or GoCycles()
     found = {
-        "gc_cycles": known.cycles,
+        "gc_observed_cycles": known.cycles,
         "gc_forced_cycles": known.forced,
         "gc_periodic_cycles": known.periodic,
         "gc_pause_seconds": _rounded(known.pause_seconds),

@@ -109,3 +109,43 @@ def test_any_bytes_parse(data: bytes) -> None:
     for version in (1, 2):
         path = procfs.parse_cgroup(data, version)
         assert path is None or path.startswith("/")
+
+
+MAPS = """\
+00400000-0045a000 r-xp 00000000 08:01 77   /bin/app
+7f0000000000-7f0000001000 r--p 00000000 08:01 78   /lib/libc.so
+"""
+
+
+@pytest.mark.parametrize(("inode", "start"), [(77, 0x400000), (78, 0x7F0000000000), (5, None)])
+def test_where_a_program_is_mapped(tmp_path: Path, inode: int, start: int | None) -> None:
+    """By the inode of its file."""
+    trees.write(tmp_path, "proc/7/maps", MAPS)
+    (tmp_path / "proc/7/exe").symlink_to("/elsewhere")
+    assert procfs.lowest_mapping(tmp_path, 7, inode) == start
+    assert procfs.lowest_mapping(tmp_path, 8, inode) is None
+
+
+def test_where_a_program_below_an_overlay_is_mapped(tmp_path: Path) -> None:
+    """By its path: older kernels show another inode."""
+    trees.write(tmp_path, "proc/7/maps", MAPS)
+    (tmp_path / "proc/7/exe").symlink_to("/bin/app")
+    assert procfs.lowest_mapping(tmp_path, 7, 1234) == 0x400000
+
+
+@given(st.binary(max_size=200))
+def test_garbage_maps_nothing(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    """Never an error."""
+    root = tmp_path_factory.mktemp("host")
+    (root / "proc/7").mkdir(parents=True)
+    (root / "proc/7/maps").write_bytes(data)
+    (root / "proc/7/exe").symlink_to("/bin/app")
+    procfs.lowest_mapping(root, 7, 77)
+
+
+def test_all_processes_are_listed(tmp_path: Path) -> None:
+    """Numbers only."""
+    for name in ("1", "42", "self", "9x", "123456789"):
+        (tmp_path / "proc" / name).mkdir(parents=True)
+    assert procfs.all_pids(tmp_path) == {1, 42}
+    assert procfs.all_pids(tmp_path / "nowhere") == set()

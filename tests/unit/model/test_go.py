@@ -34,8 +34,8 @@ def rows(now: GoProcess, before: GoProcess | None, elapsed: float = 2.0) -> GoRo
 
 def test_deltas_count_from_the_sample_before() -> None:
     """Allocated bytes and cycles; the collector's share is of what GOMAXPROCS allows."""
-    later = HEAP._replace(allocated_bytes=1003 * MIB)
-    before = process(gc=GoCycles(3, cpu_seconds=1.0))
+    later = HEAP._replace(allocated_bytes=1003 * MIB, gc_cycles=12)
+    before = process(heap=HEAP._replace(gc_cycles=7), gc=GoCycles(3, cpu_seconds=1.0))
     row = rows(process(heap=later, gc=GoCycles(8, cpu_seconds=1.4)), before)
     assert (row.allocated_delta_bytes, row.gc_cycles_delta) == (3 * MIB, 5)
     assert row.gc_cpu_fraction == pytest.approx(0.4 / (2.0 * 4))

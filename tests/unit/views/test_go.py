@@ -48,7 +48,11 @@ def test_a_line_has_every_key_of_the_contract() -> None:
     assert (first["pid"], first["version"], first["main"]) == (4711, "go1.25.5", "example.org/app")
     assert (first["gogc"], first["gomemlimit_bytes"], first["gomaxprocs"]) == (100, None, 4)
     assert (first["heap_live_bytes"], first["heap_goal_bytes"]) == (80 * MIB, 160 * MIB)
-    assert (first["gc_cycles"], first["gc_forced_cycles"], first["age_seconds"]) == (3, 1, 0.0)
+    assert (first["gc_observed_cycles"], first["gc_forced_cycles"], first["age_seconds"]) == (
+        3,
+        1,
+        0.0,
+    )
     assert first.keys() == second.keys()
     assert second["heap_live_bytes"] is second["gc_cycles"] is second["age_seconds"] is None
     assert second["remarks"] == ["packed with UPX: not observed"]

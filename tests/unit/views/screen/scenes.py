@@ -202,7 +202,17 @@ def go(cgroup_id: int, step: int) -> tuple[GoProcess, ...]:
     if cgroup_id != 22:
         return ()
     heap = GoHeap(
-        100, None, 16, 24 * MIB, 30 * MIB, 6 * MIB, 2 * MIB, 48 * MIB, 40 * MIB, (900 + step) * MIB
+        100,
+        None,
+        16,
+        24 * MIB,
+        30 * MIB,
+        6 * MIB,
+        2 * MIB,
+        48 * MIB,
+        40 * MIB,
+        (900 + step) * MIB,
+        40 + step,
     )
     collected = GoCycles(40 + step, 2, 1, 0.02, 0.001, 1.5 + step / 10, 0.1, 20 * MIB)
     exporter = GoProcess(

@@ -1,0 +1,100 @@
+"""Reads what a Go runtime knows of itself out of its process' memory. Never writes to it.
+
+One descriptor of /proc/PID/mem stays open: it belongs to the memory, not to the pid, so it reads
+nothing once the process ended or runs another program. The process is not stopped. Opening it
+needs CAP_SYS_PTRACE for other users' processes (ptrace(2), PTRACE_MODE_ATTACH).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+from memtrace.golang.binary import GoBinary
+from memtrace.golang.gccontroller import BLOCK_BYTES, GcState, decode
+from memtrace.samples import GoHeap
+
+_NUMBER = struct.Struct("<i")
+_MOST_PROCS = 1 << 20
+_FULL_READ_EVERY = 8
+OFF = -1  # debug.SetGCPercent(-1)
+
+
+class EndedError(Exception):
+    """The memory is gone: the process ended or runs another program."""
+
+
+class GoMemory:
+    """The runtime of one process. `mapped`: where the lowest mapping of its program begins."""
+
+    def __init__(self, root: Path, pid: int, program: GoBinary, mapped: int) -> None:
+        """Open it; OSError when that is refused. `program` has `places` and `build`."""
+        if program.places is None or program.build is None or program.build.minor is None:
+            raise ValueError("nothing is known of where its runtime keeps what")
+        places = program.places
+        self.controller = program.running_at(places.gc_controller, mapped)
+        self._procs_at = _moved(program, places.gomaxprocs, mapped)
+        self._cycles_at = _moved(program, places.cycles, mapped)
+        self._minor = program.build.minor
+        self._block = b""
+        self._heap: GoHeap | None = None
+        self._reads = pid % _FULL_READ_EVERY  # so that full reads are spread out
+        self._fd = os.open(root / f"proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(self) -> GoHeap | None:
+        """The figures now; the same object when nothing moved. None: they make no sense (yet).
+
+        Raises EndedError. GOMAXPROCS is read when anything else moved, and every eighth time.
+        """
+        block = self._bytes(self.controller, BLOCK_BYTES)
+        self._reads += 1
+        if block == self._block and self._reads % _FULL_READ_EVERY:
+            return self._heap
+        self._block = block
+        state = decode(block, self._minor)
+        heap = None if state is None else self._made(state)
+        if heap != self._heap:
+            self._heap = heap
+        return self._heap
+
+    def close(self) -> None:
+        """Give the descriptor back. May be called twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _made(self, state: GcState) -> GoHeap:
+        return GoHeap(
+            OFF if state.gogc is None else state.gogc,
+            state.memory_limit,
+            self._number(self._procs_at, 1),
+            state.heap_live,
+            state.heap_in_use,
+            state.heap_idle,
+            state.heap_released,
+            max(state.heap_goal, state.heap_live),
+            state.mapped_ready,
+            state.total_allocated,
+            self._number(self._cycles_at, 0),
+        )
+
+    def _number(self, address: int | None, least: int) -> int | None:
+        if address is None:
+            return None
+        value = int(_NUMBER.unpack(self._bytes(address, _NUMBER.size))[0])
+        plausible = least <= value and (least == 0 or value <= _MOST_PROCS)
+        return value if plausible else None
+
+    def _bytes(self, address: int, size: int) -> bytes:
+        try:
+            data = os.pread(self._fd, size, address)
+        except OSError as error:
+            raise EndedError from error
+        if len(data) < size:
+            raise EndedError
+        return data
+
+
+def _moved(program: GoBinary, address: int | None, mapped: int) -> int | None:
+    return None if address is None else program.running_at(address, mapped)

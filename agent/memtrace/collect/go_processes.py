@@ -1,0 +1,212 @@
+"""Go processes by cgroup: found, polled at each sample, with the collections probes tell of.
+
+What a process' settings mean is the model's business.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from memtrace.collect.go_cycles import GoCycle
+from memtrace.collect.go_finder import GoFinder
+from memtrace.collect.go_memory import EndedError, GoMemory
+from memtrace.golang.binary import GoBinary
+from memtrace.golang.refusal import State
+from memtrace.host.cpu_quota import CpuQuotas
+from memtrace.host.hierarchy import Hierarchy
+from memtrace.host.procfs import (
+    lowest_mapping,
+    memory_cgroup,
+    read_comm,
+    same_start,
+    start_ticks,
+)
+from memtrace.kernel import wire
+from memtrace.samples import GoCycles, GoHeap, GoProcess
+
+MOVED_SECONDS = 16.0
+"""How often a process' cgroup and its CPU quota are read again."""
+MAX_PROCESSES = 16_384
+MEMORY_SETTINGS = ("containermaxprocs", "updatemaxprocs", "madvdontneed")
+"""Of GODEBUG (go.dev/doc/godebug), what bears on memory and on GOMAXPROCS."""
+_NANO = 1e-9
+_HIDDEN = "its memory cannot be read ({}): it needs CAP_SYS_PTRACE"
+_EARLY = "its runtime has not begun yet, or keeps its figures in an unknown way"
+
+
+@dataclass(slots=True)
+class _Followed:
+    """One process; `memory` is None where its heap cannot be read, `reason` says why."""
+
+    pid: int
+    start: int
+    program: GoBinary
+    comm: str | None
+    memory: GoMemory | None
+    reason: str
+    cgroup: int | None = None
+    quota: float | None = None
+    placed_at: float = float("-inf")
+    gc: GoCycles | None = None
+    made: GoProcess | None = None
+
+
+class GoProcesses:
+    """Call `look` for each sample, then `of` for each cgroup.
+
+    `base`: where this process' cgroup namespace begins in the hierarchy (procfs).
+    """
+
+    def __init__(self, root: Path, hierarchy: Hierarchy, base: str = "/") -> None:
+        self._root = root
+        self._hierarchy = hierarchy
+        self._base = base
+        self._quotas = CpuQuotas(root)
+        self._finder = GoFinder(root)
+        self._followed: dict[int, _Followed] = {}
+        self._of: dict[int, tuple[GoProcess, ...]] = {}
+
+    def look(self, now: float, cycles: Iterable[GoCycle] = (), thorough: bool = False) -> None:
+        """Find new processes, read all heaps; `cycles`: collections since the last look.
+
+        `thorough`: look into every new program now, however long it takes.
+        """
+        for pid, program in self._finder.look(now, thorough):
+            if len(self._followed) < MAX_PROCESSES:
+                self._begin(pid, program)
+        for cycle in cycles:
+            self._count(cycle)
+        of: dict[int, list[GoProcess]] = {}
+        for one in list(self._followed.values()):
+            made = self._read(one, now)
+            if made is None:
+                self._end(one)
+            elif one.cgroup is not None:
+                of.setdefault(one.cgroup, []).append(made)
+        self._of = {key: self._same(key, tuple(found)) for key, found in of.items()}
+
+    def of(self, cgroup: int) -> tuple[GoProcess, ...]:
+        """The processes of a cgroup alone; the same object when nothing moved."""
+        return self._of.get(cgroup, ())
+
+    def close(self) -> None:
+        """Give all descriptors back."""
+        for one in self._followed.values():
+            if one.memory is not None:
+                one.memory.close()
+        self._followed.clear()
+
+    def _same(self, cgroup: int, found: tuple[GoProcess, ...]) -> tuple[GoProcess, ...]:
+        before = self._of.get(cgroup)
+        return before if before is not None and before == found else found
+
+    def _begin(self, pid: int, program: GoBinary) -> None:
+        start = start_ticks(self._root, pid)
+        if start is None:
+            self._finder.forget(pid)
+            return
+        memory, reason = self._open(pid, program)
+        comm = read_comm(self._root, pid)
+        self._followed[pid] = _Followed(pid, start, program, comm, memory, reason)
+
+    def _open(self, pid: int, program: GoBinary) -> tuple[GoMemory | None, str]:
+        if program.state != State.GO or program.places is None:
+            return None, program.reason or program.missing.get("gc_controller", "")
+        inode = 0 if program.identity is None else program.identity.inode
+        mapped = lowest_mapping(self._root, pid, inode)
+        if mapped is None:
+            return None, "where its program is in memory is not told"
+        try:
+            return GoMemory(self._root, pid, program, mapped), ""
+        except OSError as error:
+            return None, _HIDDEN.format(error.strerror)
+
+    def _end(self, one: _Followed) -> None:
+        if one.memory is not None:
+            one.memory.close()
+        self._followed.pop(one.pid, None)
+        self._finder.forget(one.pid)
+
+    def _count(self, cycle: GoCycle) -> None:
+        tgid, start = wire.PROCESS.unpack(cycle.process)
+        one = self._followed.get(tgid)
+        if one is not None and same_start(one.start, start):
+            one.gc = added(one.gc or GoCycles(), cycle)
+
+    def _read(self, one: _Followed, now: float) -> GoProcess | None:
+        """One process as of now; None: it is gone."""
+        if now - one.placed_at >= MOVED_SECONDS and not self._place(one, now):
+            return None
+        heap: GoHeap | None = None
+        if one.memory is not None:
+            try:
+                heap = one.memory.read()
+            except EndedError:
+                return None
+        made = _described(one, heap)
+        if made != one.made:
+            one.made = made
+        return one.made
+
+    def _place(self, one: _Followed, now: float) -> bool:
+        """Read again where it lives; whether it is there at all."""
+        if start_ticks(self._root, one.pid) != one.start:
+            return False
+        path = memory_cgroup(self._root, self._hierarchy, one.pid, self._base)
+        one.placed_at = now - one.pid % 8  # so that not all are due at once
+        if path is not None:
+            one.cgroup = _id_of(self._hierarchy, path)
+            one.quota = self._quotas.of(path)
+        return True
+
+
+def added(before: GoCycles, cycle: GoCycle) -> GoCycles:
+    """The sums with one more collection."""
+    pauses = (cycle.first_pause_ns, cycle.last_pause_ns)
+    marking = (cycle.assist_ns, cycle.dedicated_ns, cycle.fractional_ns)
+    cpu = sum(time or 0 for time in marking) + sum(pauses) * cycle.procs
+    return GoCycles(
+        before.cycles + 1,
+        before.forced + (cycle.trigger == "forced"),
+        before.periodic + (cycle.trigger == "periodic"),
+        before.pause_seconds + sum(pauses) * _NANO,
+        max(before.longest_pause_seconds, max(pauses) * _NANO),
+        before.cpu_seconds + cpu * _NANO,
+        before.assist_seconds + (cycle.assist_ns or 0) * _NANO,
+        cycle.marked_bytes if cycle.marked_bytes is not None else before.marked_bytes,
+    )
+
+
+def _described(one: _Followed, heap: GoHeap | None) -> GoProcess:
+    build = one.program.build
+    reason = one.reason or ("" if heap is not None else _EARLY)
+    return GoProcess(
+        one.pid,
+        one.start,
+        one.comm,
+        str(one.program.state),
+        reason,
+        None if build is None else build.version,
+        None if build is None else build.main,
+        one.program.stripped,
+        None if build is None else _debug(build.default_godebug),
+        one.quota,
+        heap,
+        0.0,
+        one.gc,
+    )
+
+
+def _debug(settings: Mapping[str, str]) -> str:
+    """Return what matters here of the settings that were built in; there are dozens."""
+    return ",".join(f"{name}={settings[name]}" for name in MEMORY_SETTINGS if name in settings)
+
+
+def _id_of(hierarchy: Hierarchy, path: str) -> int | None:
+    try:
+        return os.stat(f"{hierarchy.mount}{path}").st_ino
+    except OSError:
+        return None
