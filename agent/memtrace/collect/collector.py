@@ -20,6 +20,7 @@ from memtrace.collect.cgroup_samples import CgroupSamples
 from memtrace.collect.cgroups import CgroupTree, Node
 from memtrace.collect.container_paths import ContainerPaths
 from memtrace.collect.events import CgroupChanged, PathSeen, TaskExited, TaskNamed, decode
+from memtrace.collect.go_collections import GoCollections
 from memtrace.collect.go_processes import GoProcesses
 from memtrace.collect.ledger import FILE_SHMEM
 from memtrace.collect.namer import Namer
@@ -82,6 +83,7 @@ class Collector:
         can_walk: bool,
         tombstones: Tombstones | None = None,
         on_demand: Mapping[str, OnDemand] = MappingProxyType({}),
+        collections: GoCollections | None = None,
     ) -> None:
         self._session = session
         self._root = root
@@ -106,7 +108,8 @@ class Collector:
             session, on_demand, self._names, self._resolver, self._tree.nodes, self._page
         )
         paths = (node.path for node in self._tree.nodes.values())
-        self._go = GoProcesses(root, hierarchy, namespace_base(root, hierarchy, paths) or "/")
+        base = namespace_base(root, hierarchy, paths) or "/"
+        self._go = GoProcesses(root, hierarchy, base, collections or GoCollections(Feature(False)))
         self._cgroups = CgroupSamples(
             self._resolver,
             self._reader,
@@ -161,6 +164,7 @@ class Collector:
             self._release(event)
         self._drain_events()
         self._allocations.gather()
+        self._go.gather()
 
     def take_baseline(self, progress: Progress | None = None) -> None:
         """Walk all cached files; the samples from here on know what was there before."""
@@ -384,7 +388,7 @@ class Collector:
         losses = self._session.losses()
         pages = losses[wire.LOSS_LEDGER_PAGES] + losses[wire.LOSS_TOTAL_PAGES]
         return Lost(
-            ring=losses[wire.LOSS_RING] + losses[wire.LOSS_OWNERS],
+            ring=losses[wire.LOSS_RING] + losses[wire.LOSS_OWNERS] + self._go.lost(),
             map_full=pages * self._page + losses[wire.LOSS_SLAB_BYTES],
             recursion=self._session.recursion_misses() + self._session.unflushed,
             names=losses[wire.LOSS_NAMES],
@@ -393,6 +397,7 @@ class Collector:
     def _all_features(self) -> dict[str, Feature]:
         features = {**self._features, **self._watching.features(), **self._census.features()}
         features["slab_culprits"] = self._allocations.feature
+        features["go_gc"] = self._go.feature
         if self._tombstones is not None:
             features["tombstones"] = self._tombstones.feature
         return features

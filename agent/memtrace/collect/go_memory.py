@@ -13,6 +13,7 @@ from pathlib import Path
 
 from memtrace.golang.binary import GoBinary
 from memtrace.golang.gccontroller import BLOCK_BYTES, GcState, decode
+from memtrace.host.procfs import lowest_mapping
 from memtrace.samples import GoHeap
 
 _NUMBER = struct.Struct("<i")
@@ -25,11 +26,26 @@ class EndedError(Exception):
     """The memory is gone: the process ended or runs another program."""
 
 
+def open_memory(root: Path, pid: int, program: GoBinary) -> GoMemory:
+    """The runtime of a process whose `program` has `places`, and `build`.
+
+    Raises OSError when its memory may not be read, EndedError when its program is not mapped
+    there: not any more, or not yet, as is so for a moment after exec.
+    """
+    fd = os.open(root / f"proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+    inode = 0 if program.identity is None else program.identity.inode
+    mapped = lowest_mapping(root, pid, inode)
+    if mapped is None:
+        os.close(fd)
+        raise EndedError
+    return GoMemory(fd, program, mapped)
+
+
 class GoMemory:
     """The runtime of one process. `mapped`: where the lowest mapping of its program begins."""
 
-    def __init__(self, root: Path, pid: int, program: GoBinary, mapped: int) -> None:
-        """Open it; OSError when that is refused. `program` has `places` and `build`."""
+    def __init__(self, fd: int, program: GoBinary, mapped: int) -> None:
+        """Keep the descriptor of its memory until `close`."""
         if program.places is None or program.build is None or program.build.minor is None:
             raise ValueError("nothing is known of where its runtime keeps what")
         places = program.places
@@ -39,8 +55,8 @@ class GoMemory:
         self._minor = program.build.minor
         self._block = b""
         self._heap: GoHeap | None = None
-        self._reads = pid % _FULL_READ_EVERY  # so that full reads are spread out
-        self._fd = os.open(root / f"proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        self._reads = fd % _FULL_READ_EVERY  # so that full reads are spread out
+        self._fd = fd
 
     def read(self) -> GoHeap | None:
         """The figures now; the same object when nothing moved. None: they make no sense (yet).

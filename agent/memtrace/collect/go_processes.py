@@ -6,26 +6,21 @@ What a process' settings mean is the model's business.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from memtrace.collect.go_collections import GoCollections
 from memtrace.collect.go_cycles import GoCycle
 from memtrace.collect.go_finder import GoFinder
-from memtrace.collect.go_memory import EndedError, GoMemory
-from memtrace.golang.binary import GoBinary
+from memtrace.collect.go_memory import EndedError, GoMemory, open_memory
+from memtrace.golang.binary import GoBinary, Identity
 from memtrace.golang.refusal import State
 from memtrace.host.cpu_quota import CpuQuotas
 from memtrace.host.hierarchy import Hierarchy
-from memtrace.host.procfs import (
-    lowest_mapping,
-    memory_cgroup,
-    read_comm,
-    same_start,
-    start_ticks,
-)
+from memtrace.host.procfs import memory_cgroup, read_comm, same_start, start_ticks
 from memtrace.kernel import wire
-from memtrace.samples import GoCycles, GoHeap, GoProcess
+from memtrace.samples import Feature, GoCycles, GoHeap, GoProcess
 
 MOVED_SECONDS = 16.0
 """How often a process' cgroup and its CPU quota are read again."""
@@ -60,25 +55,36 @@ class GoProcesses:
     `base`: where this process' cgroup namespace begins in the hierarchy (procfs).
     """
 
-    def __init__(self, root: Path, hierarchy: Hierarchy, base: str = "/") -> None:
+    def __init__(
+        self, root: Path, hierarchy: Hierarchy, base: str, collections: GoCollections
+    ) -> None:
         self._root = root
         self._hierarchy = hierarchy
         self._base = base
         self._quotas = CpuQuotas(root)
+        self._collections = collections
+        self._cycles: list[GoCycle] = []
         self._finder = GoFinder(root)
         self._followed: dict[int, _Followed] = {}
         self._of: dict[int, tuple[GoProcess, ...]] = {}
 
-    def look(self, now: float, cycles: Iterable[GoCycle] = (), thorough: bool = False) -> None:
-        """Find new processes, read all heaps; `cycles`: collections since the last look.
+    def gather(self) -> None:
+        """Take over what the probes told, before their buffer is full. Raises BpfError."""
+        self._cycles += self._collections.drain()
+
+    def look(self, now: float, thorough: bool = False) -> None:
+        """Find new processes, read all heaps, count collections. Raises BpfError.
 
         `thorough`: look into every new program now, however long it takes.
         """
+        self.gather()
         for pid, program in self._finder.look(now, thorough):
             if len(self._followed) < MAX_PROCESSES:
                 self._begin(pid, program)
-        for cycle in cycles:
+        self._collections.follow(self._running(), now)
+        for cycle in self._cycles:
             self._count(cycle)
+        self._cycles.clear()
         of: dict[int, list[GoProcess]] = {}
         for one in list(self._followed.values()):
             made = self._read(one, now)
@@ -92,12 +98,29 @@ class GoProcesses:
         """The processes of a cgroup alone; the same object when nothing moved."""
         return self._of.get(cgroup, ())
 
+    @property
+    def feature(self) -> Feature:
+        """Whether collections are counted, or why not."""
+        return self._collections.feature
+
+    def lost(self) -> int:
+        """Collections so far that were not told."""
+        return self._collections.lost()
+
     def close(self) -> None:
-        """Give all descriptors back."""
+        """Give all descriptors back, and take the probes out."""
+        self._collections.close()
         for one in self._followed.values():
             if one.memory is not None:
                 one.memory.close()
         self._followed.clear()
+
+    def _running(self) -> dict[Identity, tuple[int, GoBinary]]:
+        return {
+            one.program.identity: (one.pid, one.program)
+            for one in self._followed.values()
+            if one.program.identity is not None
+        }
 
     def _same(self, cgroup: int, found: tuple[GoProcess, ...]) -> tuple[GoProcess, ...]:
         before = self._of.get(cgroup)
@@ -105,22 +128,22 @@ class GoProcesses:
 
     def _begin(self, pid: int, program: GoBinary) -> None:
         start = start_ticks(self._root, pid)
+        try:
+            memory, reason = self._open(pid, program)
+        except EndedError:
+            memory, reason, start = None, "", None
         if start is None:
             self._finder.forget(pid)
             return
-        memory, reason = self._open(pid, program)
         comm = read_comm(self._root, pid)
         self._followed[pid] = _Followed(pid, start, program, comm, memory, reason)
 
     def _open(self, pid: int, program: GoBinary) -> tuple[GoMemory | None, str]:
+        """Open its memory, or say why not; EndedError: it is not there, or not there yet."""
         if program.state != State.GO or program.places is None:
             return None, program.reason or program.missing.get("gc_controller", "")
-        inode = 0 if program.identity is None else program.identity.inode
-        mapped = lowest_mapping(self._root, pid, inode)
-        if mapped is None:
-            return None, "where its program is in memory is not told"
         try:
-            return GoMemory(self._root, pid, program, mapped), ""
+            return open_memory(self._root, pid, program), ""
         except OSError as error:
             return None, _HIDDEN.format(error.strerror)
 
@@ -140,6 +163,8 @@ class GoProcesses:
         """One process as of now; None: it is gone."""
         if now - one.placed_at >= MOVED_SECONDS and not self._place(one, now):
             return None
+        if one.gc is None and self._collections.probes(one.program.identity):
+            one.gc = GoCycles()
         heap: GoHeap | None = None
         if one.memory is not None:
             try:

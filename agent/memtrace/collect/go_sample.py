@@ -8,11 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from memtrace.collect.bare_sample import bare_sample, cgroup_figures
+from memtrace.collect.go_collections import GoCollections
 from memtrace.collect.go_processes import GoProcesses
-from memtrace.collect.live import EXIT_MISSING, LiveError
+from memtrace.collect.live import EXIT_MISSING, EXIT_RUNTIME, LiveError
 from memtrace.host.hierarchy import HostError, find_hierarchy, walk
 from memtrace.host.procfs import namespace_base
 from memtrace.kernel.closing import Closing
+from memtrace.kernel.errors import BpfError
+from memtrace.kernel.go_plan import go_gc_feature, has_uprobe_multi
+from memtrace.kernel.plan import QUESTIONS
+from memtrace.kernel.support import kernel_facts
 from memtrace.samples import Sample
 
 _STEP_SECONDS = 0.1
@@ -30,17 +35,23 @@ class GoSamples(Closing):
         self._stopped = False
         entries = list(walk(self.hierarchy))
         base = namespace_base(root, self.hierarchy, (entry.path for entry in entries))
-        self._processes = GoProcesses(root, self.hierarchy, base or "/")
+        facts = kernel_facts(QUESTIONS)
+        collections = GoCollections(go_gc_feature(facts), has_uprobe_multi(facts), stay=0.0)
+        self._processes = GoProcesses(root, self.hierarchy, base or "/", collections)
 
     def sample(self) -> Sample:
         """All cgroups with their Go processes as of now."""
-        self._processes.look(time.monotonic(), thorough=True)
+        try:
+            self._processes.look(time.monotonic(), thorough=True)
+        except BpfError as error:
+            raise LiveError(f"the kernel refused a read: {error}", EXIT_RUNTIME) from error
         entries = list(walk(self.hierarchy))
         cgroups = cgroup_figures(entries, self.hierarchy, self._root)
-        return bare_sample(
+        sample = bare_sample(
             self.hierarchy,
             [replace(each, go=self._processes.of(each.cgroup_id)) for each in cgroups],
         )
+        return replace(sample, features={"go_gc": self._processes.feature})
 
     def wait(self, seconds: float, progress: Callable[[float], None] | None = None) -> None:
         """Return after so long, or soon after `stop`. `progress` is told the seconds left."""
@@ -48,6 +59,7 @@ class GoSamples(Closing):
         while not self._stopped and (left := end - time.monotonic()) > 0:
             if progress is not None:
                 progress(left)
+            self._processes.gather()
             time.sleep(min(left, _STEP_SECONDS))
 
     def stop(self) -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 from memtrace.collect.baseline import Progress
 from memtrace.collect.census import CensusProgress
 from memtrace.collect.collector import Collector
+from memtrace.collect.go_collections import GoCollections
 from memtrace.host.hierarchy import HostError, find_hierarchy
 from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
 from memtrace.kernel.closing import Closing
 from memtrace.kernel.errors import BpfError
+from memtrace.kernel.go_plan import go_gc_feature, has_uprobe_multi
 from memtrace.kernel.plan import QUESTIONS, Plan, make_plan
 from memtrace.kernel.session import OBJECTS, Session
 from memtrace.kernel.support import KernelFacts, kernel_facts
@@ -203,8 +205,16 @@ def open_live(
         if not baseline:
             features["baseline"] = Feature(False, "switched off by --no-baseline")
         tombstones = None if state_dir is None else Tombstones(state_dir, root)
+        collections = GoCollections(go_gc_feature(facts), has_uprobe_multi(facts))
         collector = Collector(
-            session, hierarchy, features, root, plan.baseline, tombstones, plan.on_demand
+            session,
+            hierarchy,
+            features,
+            root,
+            plan.baseline,
+            tombstones,
+            plan.on_demand,
+            collections,
         )
     except BaseException:
         session.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -66,7 +67,8 @@ class Process:
 
     def open(self, **places: int | None) -> GoMemory:
         """memtrace begins to look."""
-        return GoMemory(self.root, 7, program(**places), MAPPED)
+        fd = os.open(self.root / "proc/7/mem", os.O_RDONLY)
+        return GoMemory(fd, program(**places), MAPPED)
 
 
 @pytest.fixture
