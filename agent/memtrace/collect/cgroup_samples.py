@@ -39,7 +39,7 @@ class CgroupSamples:
         page: int,
         slab_of: Callable[[int], Slab | None],
         allocations: SlabWatcher,
-        go_of: Callable[[int], tuple[GoProcess, ...]],
+        go_of: Callable[[int], tuple[GoProcess, ...] | None],
     ) -> None:
         self._resolver = resolver
         self._reader = reader

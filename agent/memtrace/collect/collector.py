@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from memtrace.collect.baseline import Baseline, Progress
 from memtrace.collect.census import CensusProgress, SlabCensus
@@ -20,8 +21,7 @@ from memtrace.collect.cgroup_samples import CgroupSamples
 from memtrace.collect.cgroups import CgroupTree, Node
 from memtrace.collect.container_paths import ContainerPaths
 from memtrace.collect.events import CgroupChanged, PathSeen, TaskExited, TaskNamed, decode
-from memtrace.collect.go_collections import GoCollections
-from memtrace.collect.go_processes import GoProcesses
+from memtrace.collect.go_later import LaterGo
 from memtrace.collect.ledger import FILE_SHMEM
 from memtrace.collect.namer import Namer
 from memtrace.collect.names import Names
@@ -53,6 +53,9 @@ from memtrace.samples import (
     Sample,
 )
 
+if TYPE_CHECKING:
+    from memtrace.collect.go_processes import GoProcesses
+
 REPAIR_SECONDS = 20.0
 CENSUS_GATHER_SECONDS = 0.5
 DISK_FILE = OBJECTS / "page_cache.bpf.o"
@@ -83,10 +86,11 @@ class Collector:
         can_walk: bool,
         tombstones: Tombstones | None = None,
         on_demand: Mapping[str, OnDemand] = MappingProxyType({}),
-        collections: GoCollections | None = None,
+        many_uprobes: bool = False,
     ) -> None:
         self._session = session
         self._root = root
+        self._many_uprobes = many_uprobes
         self._hierarchy = hierarchy
         self._processes = ShownProcesses(root)
         self._features = {**features, "taskstats": self._processes.feature}
@@ -107,9 +111,7 @@ class Collector:
         self._watching = Watching(
             session, on_demand, self._names, self._resolver, self._tree.nodes, self._page
         )
-        paths = (node.path for node in self._tree.nodes.values())
-        base = namespace_base(root, hierarchy, paths) or "/"
-        self._go = GoProcesses(root, hierarchy, base, collections or GoCollections(Feature(False)))
+        self._go = LaterGo(features.get("go_gc", Feature(False)), self._begin_go)
         self._cgroups = CgroupSamples(
             self._resolver,
             self._reader,
@@ -247,6 +249,15 @@ class Collector:
         if self._tombstones is not None:
             self._tombstones.save(self._tree.nodes.keys(), made.time)
         return made
+
+    def _begin_go(self) -> GoProcesses:
+        from memtrace.collect.go_collections import GoCollections
+        from memtrace.collect.go_processes import GoProcesses
+
+        paths = (node.path for node in self._tree.nodes.values())
+        base = namespace_base(self._root, self._hierarchy, paths) or "/"
+        collections = GoCollections(self._go.feature, self._many_uprobes)
+        return GoProcesses(self._root, self._hierarchy, base, collections)
 
     def identity(self, cgroup_id: int, path: str) -> Identity:
         """Who is or was behind a cgroup, also when it is gone by now."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from memtrace.collect.baseline import Progress
 from memtrace.collect.census import CensusProgress
 from memtrace.collect.collector import Collector
-from memtrace.collect.go_collections import GoCollections
 from memtrace.host.hierarchy import HostError, find_hierarchy
 from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
@@ -205,7 +204,7 @@ def open_live(
         if not baseline:
             features["baseline"] = Feature(False, "switched off by --no-baseline")
         tombstones = None if state_dir is None else Tombstones(state_dir, root)
-        collections = GoCollections(go_gc_feature(facts), has_uprobe_multi(facts))
+        features["go_gc"] = go_gc_feature(facts)
         collector = Collector(
             session,
             hierarchy,
@@ -214,7 +213,7 @@ def open_live(
             plan.baseline,
             tombstones,
             plan.on_demand,
-            collections,
+            has_uprobe_multi(facts),
         )
     except BaseException:
         session.close()

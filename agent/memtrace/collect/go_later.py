@@ -1,0 +1,52 @@
+"""Go processes from the second sample on: the first one is not to wait for what finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from memtrace.samples import Feature, GoProcess
+
+if TYPE_CHECKING:
+    from memtrace.collect.go_processes import GoProcesses
+
+
+class LaterGo:
+    """Is what `make` makes, once `look` was called twice. `feature` holds until then."""
+
+    def __init__(self, feature: Feature, make: Callable[[], GoProcesses]) -> None:
+        self._feature = feature
+        self._make = make
+        self._looked = False
+        self._made: GoProcesses | None = None
+
+    def gather(self) -> None:
+        """Take over what the probes told. Raises BpfError."""
+        if self._made is not None:
+            self._made.gather()
+
+    def look(self, now: float) -> None:
+        """Call for each sample; `now` in monotonic seconds. Raises BpfError."""
+        if self._looked and self._made is None:
+            self._made = self._make()
+        self._looked = True
+        if self._made is not None:
+            self._made.look(now)
+
+    def of(self, cgroup: int) -> tuple[GoProcess, ...] | None:
+        """The processes of a cgroup alone; None: nobody looked yet."""
+        return None if self._made is None else self._made.of(cgroup)
+
+    @property
+    def feature(self) -> Feature:
+        """Whether collections are counted, or why not."""
+        return self._feature if self._made is None else self._made.feature
+
+    def lost(self) -> int:
+        """Collections so far that were not told."""
+        return 0 if self._made is None else self._made.lost()
+
+    def close(self) -> None:
+        """Give everything back. May be called twice."""
+        if self._made is not None:
+            self._made.close()
