@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
 
 from memtrace.model.go import GoRow, own_rows
 from memtrace.model.modeler import Modeler
@@ -11,14 +14,18 @@ from memtrace.model.shapes import Snapshot
 from memtrace.samples import GoCycles, GoProcess
 from memtrace.views.go import Page, render_json, render_text
 from memtrace.views.go_json import go_list
+from memtrace.views.json import render
 from tests.unit.model.builders import MIB, cgroup, sample
 from tests.unit.model.test_go import HEAP
 
+DOCS = Path(__file__).parents[3] / "docs"
+SCHEMA = json.loads((DOCS / "go.schema.json").read_text())
+SNAPSHOT = json.loads((DOCS / "snapshot.schema.json").read_text())
 APP = GoProcess(
     4711,
     1,
     "app",
-    "observed",
+    "go",
     version="go1.25.5",
     main="example.org/app",
     stripped=True,
@@ -27,7 +34,7 @@ APP = GoProcess(
     heap=HEAP,
     gc=GoCycles(3, 1, 0, 0.002, 0.001, 0.5, 0.1, 70 * MIB),
 )
-EVIL = GoProcess(4712, 1, "e\x1b[2Jvil", "packed", "packed with UPX: not observed")
+EVIL = GoProcess(4712, 1, "e\x1b[2Jvil", "version only", "go1.17 is not observed")
 
 
 def shown() -> tuple[Snapshot, tuple[GoRow, ...]]:
@@ -55,7 +62,15 @@ def test_a_line_has_every_key_of_the_contract() -> None:
     )
     assert first.keys() == second.keys()
     assert second["heap_live_bytes"] is second["gc_cycles"] is second["age_seconds"] is None
-    assert second["remarks"] == ["packed with UPX: not observed"]
+    assert second["remarks"] == ["go1.17 is not observed"]
+
+
+def test_the_schemas_hold() -> None:
+    """Of the lines of `memtrace go`, and of the list in a snapshot."""
+    snapshot, rows = shown()
+    for line in render_json(snapshot, rows).splitlines():
+        jsonschema.validate(json.loads(line), SCHEMA)
+    jsonschema.validate(json.loads(render(snapshot)), SNAPSHOT)
 
 
 def test_a_snapshot_lists_them() -> None:
@@ -74,7 +89,7 @@ def test_the_table_fits_and_is_harmless() -> None:
         text = render_text(snapshot, Page(rows, 3, 2.0, width))
         assert max(map(len, text.splitlines())) <= width
         assert "\x1b" not in text
-        assert "packed with UPX" in text
+        assert "go1.17 is not observed" in text
         assert "3 more processes" in text
     assert "80M" in text
     assert "none" in text  # no GOMEMLIMIT
