@@ -130,6 +130,7 @@ class DriverRow(NamedTuple):
     syscall: str | None
     added_bytes: int
     recent_bytes: int = 0  # of these, since the sample before
+    function: str | None = None  # most of it came from there, by sampled stacks; None: not watched
 
 
 class FileUser(NamedTuple):
@@ -316,6 +317,23 @@ class SlabWatch:
     since: float | None = None
 
 
+class StackRow(NamedTuple):
+    """Code of a process from which pages entered one cgroup's cache (local), by sampled stacks.
+
+    `bytes` is estimated from `samples`, since somebody watches. `frames` are functions, the
+    innermost first, "" where a name is not known; `function` says it in short.
+    """
+
+    tgid: int
+    start: int
+    comm: str | None
+    kind: str
+    function: str | None
+    frames: tuple[str, ...]
+    bytes: int
+    samples: int
+
+
 class GoHeap(NamedTuple):
     """What a Go runtime held at one moment by its own books (runtime.gcController), in bytes.
 
@@ -402,6 +420,7 @@ class CgroupSample:
     slab: Slab | None = None  # None: no census was taken, or the cgroup came after it
     culprits: SlabCulprits = SlabCulprits()
     go: tuple[GoProcess, ...] | None = None  # None: nobody looked
+    stacks: tuple[StackRow, ...] | None = None  # the largest; None: not watched
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ class CgroupSamples:
             self._slab_of(node.id),
             self._allocations.of(node.id, memory, node.born, parent is None),
             self._go_of(node.id),
+            self._watching.stacks(node.id),
         )
         if made is None or any(map(is_not, parts, _parts(made))):
             made = self._made[node.id] = CgroupSample(*parts)

@@ -109,7 +109,7 @@ class Collector:
         )
         self._tree = CgroupTree(hierarchy, self._released)
         self._watching = Watching(
-            session, on_demand, self._names, self._resolver, self._tree.nodes, self._page
+            session, on_demand, self._names, self._resolver, self._tree.nodes, self._page, root
         )
         self._go = LaterGo(features.get("go_gc", Feature(False)), self._begin_go)
         self._cgroups = CgroupSamples(

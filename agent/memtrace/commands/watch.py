@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from memtrace.model.shapes import Snapshot
 
 SLAB = "slab"
-NAMES = ("touchers", "dirtiers", "refaults", SLAB)
-ALWAYS_INSIDE = frozenset({"touchers", "dirtiers"})
+NAMES = ("touchers", "dirtiers", "refaults", "stacks", SLAB)
+ALWAYS_INSIDE = frozenset({"touchers", "dirtiers", "stacks"})
 """Watched for a container while the screen shows what is inside it."""
 
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from memtrace.host.files import read_bytes, read_start
 from memtrace.host.hierarchy import Hierarchy
@@ -13,6 +14,10 @@ from memtrace.host.hierarchy import Hierarchy
 _SMALL = 4096
 _CGROUP_LIMIT = 65_536
 _MAPS_LIMIT = 65_536
+_ALL_MAPS_LIMIT = 1 << 19
+_EXECUTABLE = re.compile(
+    rb"([0-9a-f]{1,16})-([0-9a-f]{1,16}) ..x. ([0-9a-f]{1,16}) \S+ [1-9][0-9]* "
+)
 _HEX = re.compile(rb"[0-9a-f]{1,16}")
 _PROCS_LIMIT = 4 << 20  # bytes: about 500,000 pids
 _MAX_PID = 1 << 22  # PID_MAX_LIMIT
@@ -127,6 +132,24 @@ def lowest_mapping(root: Path, pid: int, inode: int) -> int | None:
             start = words[0].partition(b"-")[0]
             return int(start, 16) if _HEX.fullmatch(start) else None
     return None
+
+
+class Mapping(NamedTuple):
+    """Part of a file in a process' memory: addresses, and where in the file it begins."""
+
+    start: int
+    end: int
+    offset: int
+
+
+def executable_mappings(root: Path, pid: int) -> tuple[Mapping, ...]:
+    """What of files a process may execute, lowest first; empty when it is gone.
+
+    Of very long /proc/PID/maps only the first 512 KiB are read (proc_pid_maps(5)).
+    """
+    data = read_start(root / f"proc/{pid}/maps", _ALL_MAPS_LIMIT) or b""
+    found = (_EXECUTABLE.match(line) for line in data.splitlines())
+    return tuple(Mapping(*(int(part, 16) for part in each.groups())) for each in found if each)
 
 
 def exists(root: Path, pid: int) -> bool:

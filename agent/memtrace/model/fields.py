@@ -136,6 +136,7 @@ DRIVER_LIST: tuple[Field, ...] = (
     COMM,
     PID,
     Field("syscall", "text", "label", "the system call", "CALL", 15),
+    Field("function", "text", "label", "the code most of it came from, sampled", "CODE", 24),
     PATH,
 )
 FILE_LIST: tuple[Field, ...] = (

@@ -17,6 +17,7 @@ from memtrace.model.rows import Tables
 from memtrace.model.shapes import Container
 from memtrace.model.slab import SlabTable
 from memtrace.model.slab_culprits import Table
+from memtrace.model.stacks import StackTable
 from memtrace.model.totals import Totals
 from memtrace.model.tree import Tree, grow
 from memtrace.samples import CgroupSample
@@ -56,6 +57,7 @@ class Known(NamedTuple):
     slabs: dict[int, SlabTable | None]
     culprits: dict[int, Table]
     go: dict[int, GoTable | None]
+    stacks: dict[int, StackTable | None]
 
 
 def framed(cgroups: Cgroups, before: Known | None) -> Frame:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from memtrace.model.go import GoTable
 from memtrace.model.slab_culprits import Culprits
+from memtrace.model.stacks import StackTable
 from memtrace.samples import (
     BaselineState,
     Census,
@@ -199,6 +200,7 @@ class Container(NamedTuple):
     slab: SlabFigures | None = None
     culprits: Culprits = Culprits()
     go: GoTable | None = None
+    stacks: StackTable | None = None
 
 
 class Snapshot(NamedTuple):

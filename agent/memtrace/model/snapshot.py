@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, TypeVar
 
-from memtrace.model import deltas, go, page_cache, slab, slab_culprits
+from memtrace.model import deltas, go, page_cache, slab, slab_culprits, stacks
 from memtrace.model.known import Known, Setting, framed, moved
 from memtrace.model.memory import Limit, figures
 from memtrace.model.rows import Tables, joined_tables, own_tables, rows_of
@@ -64,7 +64,7 @@ def _work_out(sample: Sample, before: Known | None, elapsed: float | None) -> Kn
     setting = Setting(sample.cgroup_mode, lag_bound(sample), before is not None)
     frame = framed(cgroups, before)
     if before is None or setting != before.setting:
-        now = Known(cgroups, setting, frame, {}, {}, {}, frozenset(cgroups), {}, {}, {})
+        now = Known(cgroups, setting, frame, {}, {}, {}, frozenset(cgroups), {}, {}, {}, {})
         due = now.moved
     else:
         now = Known(
@@ -78,6 +78,7 @@ def _work_out(sample: Sample, before: Known | None, elapsed: float | None) -> Kn
             _still(before.slabs, cgroups),
             _still(before.culprits, cgroups),
             _still(before.go, cgroups),
+            _still(before.stacks, cgroups),
         )
         due = now.moved | before.moved  # what moved the last time has other deltas by now
     _fill(now, due, before, elapsed)
@@ -103,6 +104,9 @@ def _fill(now: Known, due: frozenset[int], before: Known | None, elapsed: float 
         joined = slab_culprits.joined_table([own, *[now.culprits[child] for child in below]])
         now.culprits[key] = joined
         now.go[key] = _go(now, key, before, elapsed)
+        now.stacks[key] = stacks.joined(
+            now.cgroups[key].stacks, [now.stacks[child] for child in below]
+        )
         now.containers[key] = _container(now, key, _past(now.cgroups[key], before))
 
 
@@ -156,6 +160,7 @@ def _container(now: Known, key: int, past: _Past) -> Container:
         counted,
         culprits,
         now.go[key],
+        now.stacks[key],
     )
 
 

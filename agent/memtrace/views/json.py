@@ -28,6 +28,7 @@ from memtrace.model.shapes import (
     WorkingSet,
 )
 from memtrace.model.slab import shown
+from memtrace.model.stacks import StackTable
 from memtrace.model.words import device_name
 from memtrace.samples import KINDS, REASONS, Census, FileId, FileUser, FileUses
 from memtrace.views.go_json import go_list
@@ -179,8 +180,28 @@ def _words(container: Container) -> dict[str, Any]:
         "slab_unwatched_bytes": container.culprits.unwatched_bytes,
         "go": go_list(container.go),
         "go_other_bytes": None if container.go is None else container.go.other_bytes,
+        "stacks": stack_list(container.stacks),
+        "stacks_other_bytes": None if container.stacks is None else container.stacks.other_bytes,
         "verdict": verdict_document(container.verdict),
     }
+
+
+def stack_list(table: StackTable | None) -> list[dict[str, Any]] | None:
+    """Return from which code pages came, the largest first; null while nobody watches."""
+    if table is None:
+        return None
+    return [
+        {
+            "pid": row.tgid or None,
+            "comm": row.comm,
+            "kind": row.kind,
+            "function": row.function,
+            "frames": list(row.frames),
+            "bytes": row.bytes,
+            "samples": row.samples,
+        }
+        for row in table.rows
+    ]
 
 
 def _slots(*names: str) -> str:
@@ -209,9 +230,9 @@ def _figures(container: Container) -> str:
     return _FIGURES % tuple(["null" if amount is None else amount for amount in amounts])
 
 
-def _template(*names: str, unknown: tuple[str, ...] = ()) -> str:
-    """Return a row's format: its known values in order, then what is always null."""
-    return "{" + _slots(*names) + "".join(f',"{name}":null' for name in unknown) + "}"
+def _template(*names: str) -> str:
+    """Return a row's format: its values in order."""
+    return "{" + _slots(*names) + "}"
 
 
 _DRIVER = _template(
@@ -226,8 +247,8 @@ _DRIVER = _template(
     "syscall",
     "added_bytes",
     "added_delta_bytes",
+    "function",
     "sampled",
-    unknown=("function",),
 )
 _FILE = _template(
     "path",
@@ -264,7 +285,8 @@ def _driver(driver: Driver, quoted: _Quoted) -> str:
         quoted[row.syscall],
         added,
         "null" if delta is None else delta,
-        "false",
+        quoted[row.function],
+        _BOOLEAN[row.function is not None],
     )
 
 

@@ -149,3 +149,11 @@ def test_all_processes_are_listed(tmp_path: Path) -> None:
         (tmp_path / "proc" / name).mkdir(parents=True)
     assert procfs.all_pids(tmp_path) == {1, 42}
     assert procfs.all_pids(tmp_path / "nowhere") == set()
+
+
+def test_what_may_be_executed(tmp_path: Path) -> None:
+    """Mapped files only: not the stack, not what was made up in memory."""
+    anonymous = "7f1000000000-7f1000001000 rwxp 00000000 00:00 0 \n"
+    trees.write(tmp_path, "proc/7/maps", MAPS + anonymous + "garbage\n")
+    assert procfs.executable_mappings(tmp_path, 7) == (procfs.Mapping(0x400000, 0x45A000, 0),)
+    assert procfs.executable_mappings(tmp_path, 8) == ()

@@ -53,16 +53,21 @@ class StackRow(NamedTuple):
 
 
 class StackTable:
-    """Estimated pages and samples by place, added up. `given_up`: pages of rows that had to go."""
+    """Estimated pages and samples by place, added up.
+
+    `changed`: cgroups with news since it was cleared. `given_up`: pages of rows that had to go.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[Place, tuple[int, int, int]] = {}
+        self.changed: set[int] = set()
         self.given_up = 0
 
     def add(self, place: Place, pages: int, samples: int, text: int) -> None:
         """Count one row of the kernel's."""
         before = self._rows.get(place, (0, 0, 0))
         self._rows[place] = before[0] + pages, before[1] + samples, text
+        self.changed.add(place.cgroup_id)
         if len(self._rows) > MAX_ROWS:
             kept = nlargest(MAX_ROWS // 2, self._rows.items(), key=lambda item: item[1])
             total = sum(row[0] for row in self._rows.values())
@@ -75,6 +80,7 @@ class StackTable:
 
     def clear(self) -> None:
         """Forget everything."""
+        self.changed |= {place.cgroup_id for place in self._rows}
         self._rows.clear()
         self.given_up = 0
 

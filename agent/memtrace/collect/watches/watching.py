@@ -1,4 +1,4 @@
-"""Arms and disarms what may be watched, and puts what it tells into the rows of files.
+"""Arms and disarms what may be watched, and puts what it tells into rows of files and drivers.
 
 Without a request, and without a cgroup that thrashes, nothing is loaded, attached or done.
 """
@@ -8,17 +8,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import nlargest
+from pathlib import Path
 
 from memtrace.collect.cgroups import REMOVED, Node
 from memtrace.collect.names import Names
-from memtrace.collect.watches.on_demand import Cgroups
+from memtrace.collect.watches.functions import Driver, Functions
+from memtrace.collect.watches.on_demand import Cgroups, Watch
+from memtrace.collect.watches.stacks import StackWatch
 from memtrace.collect.watches.thrashing import Thrashing
 from memtrace.collect.watches.uses import User, UseWatch
 from memtrace.host.identity import Resolver
 from memtrace.kernel import wire
-from memtrace.kernel.plan import OnDemand
+from memtrace.kernel.plan import STACKS, OnDemand
 from memtrace.kernel.session import Session
-from memtrace.samples import CgroupSample, Feature, FileRow, FileUser, FileUses, Ledger
+from memtrace.samples import (
+    CgroupSample,
+    DriverRow,
+    Feature,
+    FileRow,
+    FileUser,
+    FileUses,
+    Ledger,
+    StackRow,
+)
 
 SHOWN_USERS = 10
 """Of each file's users: as many as a row carries."""
@@ -46,6 +58,7 @@ class Watching:
         resolver: Resolver,
         nodes: Mapping[int, Node],
         page: int,
+        root: Path = Path("/"),
     ) -> None:
         self._names = names
         self._resolver = resolver
@@ -55,6 +68,9 @@ class Watching:
             name: UseWatch(session, name, plans.get(name, _UNASKED), exactness)
             for name, exactness in EXACTNESS.items()
         }
+        stacks = StackWatch(session, plans.get(STACKS, _UNASKED))
+        self._functions = Functions(stacks, root, names.comm, page)
+        self._all: dict[str, Watch] = {**self._watches, STACKS: stacks}
         self._thrashing = Thrashing()
         self._asked: frozenset[str] = frozenset()
         self._cgroups: Cgroups = None
@@ -64,37 +80,45 @@ class Watching:
 
     def watch(self, names: frozenset[str], cgroups: Cgroups) -> None:
         """Have these watched for these cgroups and all below. Names of other things do nothing."""
-        self._asked, self._cgroups = names & self._watches.keys(), cgroups
+        self._asked, self._cgroups = names & self._all.keys(), cgroups
         self._follow()
 
     def gather(self) -> None:
         """Take what was counted. To be called right after the session's own `gather`."""
-        for name in self._whose:
+        for name in self._whose.keys() & self._watches.keys():
             self._watches[name].gather()
+        if STACKS in self._whose:
+            self._functions.gather()
 
     def note(self, made: Sequence[CgroupSample], now: float) -> None:
         """A sample's cgroups, at `now` (monotonic seconds): the next one may watch others."""
         self._thrashing.note(made, now)
         for watch in self._watches.values():
             watch.table.changed.clear()
+        self._functions.changed.clear()
         self._follow()
 
     def attached(self) -> tuple[str, ...]:
         """The programs that are attached on demand now."""
-        return tuple(name for watch in self._watches.values() for name in watch.attached())
+        return tuple(name for watch in self._all.values() for name in watch.attached())
 
     def features(self) -> dict[str, Feature]:
         """What may be watched, by name: whether it is, and why not."""
-        return {name: watch.feature for name, watch in self._watches.items()}
+        return {name: watch.feature for name, watch in self._all.items()}
 
     def forget(self, cgroup: int) -> None:
         """The cgroup is released."""
         self._filled.pop(cgroup, None)
+        self._functions.forget(cgroup)
+
+    def stacks(self, cgroup: int) -> tuple[StackRow, ...] | None:
+        """From which code a cgroup's pages came; None while nobody watches."""
+        return self._functions.of(cgroup) if self._follows(STACKS, cgroup) else None
 
     # --- rows ---
 
     def fill(self, cgroup: int, ledger: Ledger) -> Ledger:
-        """The ledger with its files' uses; itself when nothing is new."""
+        """The ledger with uses of files and functions of drivers; itself when nothing is new."""
         known, turn = self._filled.get(cgroup, (None, 0))
         if known is None and not self._whose:
             return ledger
@@ -103,6 +127,7 @@ class Watching:
         files = tuple([self._with_uses(cgroup, row) for row in ledger.files])
         if any(new is not old for new, old in zip(files, ledger.files, strict=True)):
             ledger = replace(ledger, files=files)
+        ledger = self._with_functions(cgroup, ledger)
         if self._whose:
             self._filled[cgroup] = ledger, self._turn
         else:
@@ -117,7 +142,18 @@ class Watching:
         return known[1] != self._turn or self._changed(cgroup)
 
     def _changed(self, cgroup: int) -> bool:
+        if cgroup in self._functions.changed:
+            return True
         return any(cgroup in watch.table.changed for watch in self._watches.values())
+
+    def _with_functions(self, cgroup: int, ledger: Ledger) -> Ledger:
+        known = self._functions.by_driver(cgroup)
+        if not known:
+            return ledger
+        drivers = tuple([_with_function(row, known) for row in ledger.drivers])
+        if any(new is not old for new, old in zip(drivers, ledger.drivers, strict=True)):
+            return replace(ledger, drivers=drivers)
+        return ledger
 
     def _with_uses(self, cgroup: int, row: FileRow) -> FileRow:
         uses = self._uses(cgroup, row)
@@ -167,9 +203,9 @@ class Watching:
         whose = self._wanted()
         if whose == self._whose:
             return
-        for name, watch in self._watches.items():
+        for name, watch in self._all.items():
             if name not in whose:
-                watch.disarm()
+                (self._functions if name == STACKS else watch).disarm()
             else:
                 watch.arm()
                 watch.aim(whose[name])
@@ -198,3 +234,10 @@ class Watching:
     def _follows(self, name: str, cgroup: int) -> bool:
         whose = self._whose.get(name, frozenset())
         return whose is None or cgroup in whose
+
+
+def _with_function(row: DriverRow, known: Mapping[Driver, str]) -> DriverRow:
+    if row.file is None:
+        return row
+    function = known.get((row.file, row.tgid, row.kind))
+    return row if function == row.function else row._replace(function=function)

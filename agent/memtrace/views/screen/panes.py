@@ -160,12 +160,19 @@ def _kind(row: Driver) -> str:
     return words.VERBS.get(row.row.kind, row.row.kind)
 
 
+def _cause(row: Driver) -> str:
+    """Say who did what, and from which code."""
+    code = row.row.function
+    return f"{words.cause(row)} (from {code})" if code else words.cause(row)
+
+
 _DRIVERS = {
     "path": _path(),
     "comm": _comm(3),
     "pid": _pid(),
     "kind": _text(fields.KIND, 2, _kind),
     "syscall": _text(fields.DRIVER_LIST[5], _UNIMPORTANT, lambda row: row.row.syscall or "-"),
+    "function": _text(fields.DRIVER_LIST[6], _UNIMPORTANT + 1, lambda row: row.row.function or "-"),
 }
 _FILES = {
     "path": _path(),
@@ -252,7 +259,7 @@ PANES: tuple[Pane, ...] = (
         lambda row: (row.row.file, row.row.tgid, row.row.kind, row.row.syscall, row.row.path),
         "added_bytes",
         "Nothing was put into its cache since memtrace watches.",
-        lambda row: words.cause(row),
+        _cause,
     ),
     Pane(
         "Files",

@@ -1,0 +1,55 @@
+"""Functions behind page-cache growth, as `top --json --watch stacks` tells them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kernel.harness.cgroup import Cgroup
+from tests.kernel.harness.files import PAGE
+from tests.kernel.harness.golang import build, stripped
+from tests.kernel.harness.memtrace import Memtrace
+
+SMALL, LARGE = 3001, 5003
+TRIES = 10
+
+
+def named(memtrace: Memtrace, cgroup: Cgroup) -> Any:
+    """The cgroup's row once its stacks are told: they are taken over every two seconds."""
+    for _ in range(TRIES):
+        row = memtrace.next().row(cgroup.path)
+        if row["stacks"]:
+            return row
+    raise AssertionError("no stack was told")
+
+
+def test_each_file_has_the_function_that_wrote_it(tmp_path: Path, disk: Path) -> None:
+    """Of a stripped Go program; amounts of drivers are exact, those of stacks estimated."""
+    program = stripped(build("write", tmp_path)).path
+    directory = disk / "functions"
+    directory.mkdir()
+    with Memtrace("--watch", "stacks") as memtrace, Cgroup("functions") as cgroup:
+        memtrace.first()
+        child = cgroup.hold(program, directory, str(SMALL), str(LARGE))
+        row = named(memtrace, cgroup)
+    told = {Path(each["path"]).name: each for each in row.drivers(kind="write", pid=child.pid)}
+    assert told["small"]["added_bytes"] == SMALL * PAGE
+    assert told["small"]["function"].startswith("main.write <- main.writeSmall")
+    assert told["large"]["function"].startswith("main.write <- main.writeLarge")
+    assert told["small"]["sampled"]
+    stacks = [each for each in row["stacks"] if each["pid"] == child.pid]
+    assert all("main.main" in each["frames"] for each in stacks)
+    estimated = sum(each["bytes"] for each in stacks) + row["stacks_other_bytes"]
+    assert estimated == pytest.approx((SMALL + LARGE) * PAGE, rel=0.15)
+
+
+def test_unwatched_there_are_none(disk: Path) -> None:
+    """Null, not an empty list."""
+    with Memtrace() as memtrace, Cgroup("unwatched") as cgroup:
+        memtrace.first()
+        cgroup.run("dd", "if=/dev/zero", f"of={disk / 'unwatched'}", f"bs={PAGE}", "count=1009")
+        row = memtrace.next().row(cgroup.path)
+    assert row["stacks"] is None
+    assert {each["function"] for each in row["drivers"]} == {None}
