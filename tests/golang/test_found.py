@@ -21,7 +21,7 @@ from tests.golang.toolchains import toolchain
 
 POINTS = {
     "stop": "runtime.stopTheWorldWithSema",
-    "start": "runtime.startTheWorldWithSema",
+    "finish": "runtime.(*gcCPULimiterState).finishGCTransition",
     "cycle_start": "runtime.(*gcControllerState).startCycle",
     "cycle_end": "runtime.(*gcControllerState).endCycle",
     "reset_live": "runtime.(*gcControllerState).resetLive",

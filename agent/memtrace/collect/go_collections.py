@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from memtrace.collect.go_cycles import GoCycle, decode
 from memtrace.golang.binary import GoBinary, Identity
-from memtrace.golang.gccontroller import KNOWN, offset_of
+from memtrace.golang.gcstate import KNOWN, offset_of
 from memtrace.kernel.errors import BpfError
 from memtrace.kernel.go_probe import GoProbe, TimeOffsets
 from memtrace.samples import Feature
@@ -101,7 +101,7 @@ class GoCollections:
             if self._probe is None:
                 self._probe = GoProbe(self._many)
             path = f"/proc/{pid}/exe"
-            program.number = self._probe.follow(path, binary.probes.by_function(), _times(binary))
+            program.number = self._probe.follow(path, binary.probes._asdict(), _times(binary))
         except BpfError as error:
             program.refused = True
             if self._probe is None:

@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 
 from memtrace.golang.binary import GoBinary
-from memtrace.golang.gccontroller import BLOCK_BYTES, GcState, decode
+from memtrace.golang.gcstate import BLOCK_BYTES, GcState, decode
 from memtrace.host.procfs import lowest_mapping
 from memtrace.samples import GoHeap
 

@@ -18,10 +18,10 @@ from memtrace.golang.refusal import Refusal, State
 _TYPE = "runtime.(*gcControllerState)."
 _POINTS = {
     "stop": "runtime.stopTheWorldWithSema",
-    "start": "runtime.startTheWorldWithSema",
     "cycle_start": f"{_TYPE}startCycle",
     "cycle_end": f"{_TYPE}endCycle",
     "reset_live": f"{_TYPE}resetLive",
+    "finish": "runtime.(*gcCPULimiterState).finishGCTransition",
 }
 FUNCTIONS = frozenset(_POINTS.values())
 _FRAME_POINTERS = 21  # since Go 1.21 the frame is pushed
@@ -32,10 +32,10 @@ class ProbePoints(NamedTuple):
     """Offsets in the file, as uprobes want them."""
 
     stop: int  # the world is to be stopped; ax: the reason, from 1.21 on
-    start: int  # it runs again
     cycle_start: int  # bx: the time, cx: GOMAXPROCS, di: the trigger
     cycle_end: int  # bx: the time
     reset_live: int  # bx: bytes marked
+    finish: int  # bx: the time from which on the world runs again
 
 
 def find_probe_points(elf: Elf, functions: dict[str, Function], minor: int) -> ProbePoints:

@@ -11,7 +11,8 @@ import pytest
 from memtrace.collect.go_memory import EndedError, GoMemory
 from memtrace.golang.binary import GoBinary
 from memtrace.golang.buildinfo import BuildInfo
-from memtrace.golang.gccontroller import BLOCK_BYTES, OFFSETS, Places
+from memtrace.golang.gccontroller import Places
+from memtrace.golang.gcstate import BLOCK_BYTES, OFFSETS
 from memtrace.golang.refusal import State
 
 CONTROLLER, PROCS, CYCLES = 0x2000, 0x3000, 0x3010

@@ -33,7 +33,7 @@ def sites() -> Sites:
     cycles: list[Part] = [(b"\x48\x8d\x0d", CYCLES), b"\xf0\x0f\xc1\x01"]
     return {
         "runtime.stopTheWorldWithSema": [CHECK_SYSTEM + PUSH],
-        "runtime.startTheWorldWithSema": frame,
+        "runtime.(*gcCPULimiterState).finishGCTransition": frame,
         f"{METHOD}startCycle": frame,
         f"{METHOD}endCycle": frame,
         f"{METHOD}resetLive": [CHECK_SMALL + PUSH],
