@@ -11,7 +11,6 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,11 +27,11 @@ from tests.kernel.harness.cgroup import Cgroup
 from tests.kernel.harness.golang import TIMES, Binary, Traced, build, stripped, traced
 from tests.outcomes import unavailable
 
-TOLERANCE_NS = 15_000
-
 pytestmark = pytest.mark.timeout(180)
 
 CYCLES = 101
+BEFORE_NS = 15_000
+"""The runtime looks at its clock some microseconds before it calls what is probed."""
 FACTS = kernel_facts(QUESTIONS)
 
 
@@ -138,23 +137,21 @@ def test_each_collection_is_told_once(probe: GoProbe, collect: Binary) -> None:
 
 @pytest.mark.parametrize("how", ["forced", "busy"])
 def test_figures_are_those_of_the_runtime(probe: GoProbe, collect: Binary, how: str) -> None:
-    """Against gctrace: as many, and wall time and pauses within a fifth in the median.
-
-    Of short pauses within what it takes to look at the clock on both sides and gctrace rounds.
-    """
+    """Against gctrace: as many, and wall time and pauses within a fifth in the median."""
     probe.follow(str(collect.path), collect.places, TIMES)
     program = Program(collect, CYCLES, how)
     program.collect()
     lines = program.end()
     cycles = told(probe)
     assert abs(len(cycles) - len(lines)) <= 1
-    near = partial(pytest.approx, rel=0.2, abs=TOLERANCE_NS)
     first = median(cycles, lambda cycle: cycle.first_pause_ns)
     pauses = median(cycles, lambda cycle: cycle.pauses_ns)
     wall = median(cycles, lambda cycle: cycle.wall_ns)
-    assert first == near(statistics.median(line.first_pause for line in lines))
-    assert pauses == near(statistics.median(map(sum_of_pauses, lines)))
-    assert wall == near(statistics.median(map(sum_of_parts, lines)))
+    said = statistics.median(line.first_pause for line in lines)
+    assert first == pytest.approx(said, rel=0.2, abs=BEFORE_NS)
+    said = statistics.median(map(sum_of_pauses, lines))
+    assert pauses == pytest.approx(said, rel=0.2, abs=2 * BEFORE_NS)
+    assert wall == pytest.approx(statistics.median(map(sum_of_parts, lines)), rel=0.2)
     assert all(0 < (cycle.cpu_fraction or 0) <= 1 for cycle in cycles)
     assert all(cycle.marked_bytes and cycle.marked_bytes > 1 << 20 for cycle in cycles)
     if how == "busy":
