@@ -74,8 +74,9 @@ def protected(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(live: FakeLive, state: Path, **flags: object) -> int:
-    """Run the command around a source; nothing listens unless asked."""
+    """Run the command around a source; nothing listens unless asked, pytest may be large."""
     given = {"command": "agent", "verbose": False, "interval": 0.1, "listen": "none", **flags}
+    given.setdefault("budget_megabytes", 4096.0)
     given["state_dir"], given["oom_dir"] = state / "state", state / "oom"
     return agent.run(Namespace(**given), live.open)
 
