@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from memtrace.samples import GoHeap
+
 KERNEL, CGROUP_KILL, DAEMON, COUNTERS = "kernel", "cgroup.kill", "daemon", "counters"
 """Who told: the kernel's OOM killer, a write to cgroup.kill, a signal of a daemon known to
 kill for memory, or (of kills while nobody watched) the kernel's counters alone."""
@@ -24,10 +26,14 @@ memory was not at hand; it was, but not in memory."""
 
 @dataclass(frozen=True, slots=True)
 class GoMemory:
-    """How a Go program's gcController began at the moment of its kill; no bytes unless `READ`."""
+    """How a Go program's gcController began at the moment of its kill; no bytes unless `READ`.
+
+    `heap` is what the bytes say; None: not decoded, or they make no sense.
+    """
 
     state: str
     block: bytes = b""
+    heap: GoHeap | None = None
 
 
 @dataclass(frozen=True, slots=True)

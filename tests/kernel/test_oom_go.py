@@ -16,6 +16,7 @@ from memtrace.kernel.oom_probe import GoController, OomProbe
 from memtrace.kernel.plan import QUESTIONS, oom_feature
 from memtrace.kernel.support import kernel_facts
 from memtrace.kills import NOT_CURRENT, READ, UNREADABLE
+from tests.kernel.harness.agent import Agent
 from tests.kernel.harness.cgroup import Cgroup
 from tests.kernel.harness.golang import Binary, build
 from tests.kernel.harness.workloads import Workloads
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.timeout(120)
 MIB = 1 << 20
 LIMIT = 48 * MIB
 HELD, TOO_MUCH = 24, 1000
+FOUND_SECONDS = 3.0  # a sample a second, and the first does not look for Go processes
 GC_PERCENT, MEMORY_LIMIT, HEAP_LIVE = slice(0, 4), slice(8, 16), slice(104, 112)
 NO_LIMIT = (1 << 63) - 1
 
@@ -144,3 +146,20 @@ def test_another_process_of_the_same_number_is_none(
     probe.follow_go({child.pid: known._replace(start_ticks=known.start_ticks - 1)})
     eaten(child, TOO_MUCH)
     assert killed(probe, child.pid).victim.go is None
+
+
+def test_the_agent_records_what_a_go_victim_knew(
+    small: Cgroup, eat: Binary, tmp_path: Path
+) -> None:
+    """The heap at the kill beside the limit, and no word of its not being known."""
+    with Agent(tmp_path) as agent:
+        child = started(small, eat, TOO_MUCH)
+        time.sleep(FOUND_SECONDS)
+        last = eaten(child, TOO_MUCH)
+        (record,) = agent.of(small, 1)
+    (process,) = [each for each in record["go"] if each["pid"] == child.pid]
+    assert process["age_seconds"] == 0
+    assert last * MIB <= process["heap_live_bytes"] <= (last + 2) * MIB
+    assert (process["gogc"], process["gomemlimit_bytes"]) == (100, None)
+    assert process["limit_bytes"] == LIMIT
+    assert not any("Go heap" in gap or "Go processes" in gap for gap in record["gaps"])

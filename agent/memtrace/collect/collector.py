@@ -259,6 +259,11 @@ class Collector:
         collections = GoCollections(self._go.feature, self._many_uprobes)
         return GoProcesses(self._root, self._hierarchy, base, collections)
 
+    @property
+    def go(self) -> LaterGo:
+        """The Go processes."""
+        return self._go
+
     def identity(self, cgroup_id: int, path: str) -> Identity:
         """Who is or was behind a cgroup, also when it is gone by now."""
         return self._resolver.recall(cgroup_id, path)

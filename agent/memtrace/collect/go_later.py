@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from memtrace.samples import Feature, GoProcess
+from memtrace.samples import Feature, GoHeap, GoProcess
 
 if TYPE_CHECKING:
     from memtrace.collect.go_processes import GoProcesses
@@ -36,6 +36,14 @@ class LaterGo:
     def of(self, cgroup: int) -> tuple[GoProcess, ...] | None:
         """The processes of a cgroup alone; None: nobody looked yet."""
         return None if self._made is None else self._made.of(cgroup)
+
+    def controllers(self) -> dict[int, tuple[int, int]]:
+        """Where each process has its gcController, and its start in ticks, by pid."""
+        return {} if self._made is None else self._made.controllers()
+
+    def heap_of(self, pid: int, block: bytes) -> GoHeap | None:
+        """What a gcController's bytes say, of a process that may have ended by now."""
+        return None if self._made is None else self._made.heap_of(pid, block)
 
     @property
     def feature(self) -> Feature:

@@ -26,6 +26,23 @@ class EndedError(Exception):
     """The memory is gone: the process ended or runs another program."""
 
 
+def heap_of(state: GcState, procs: int | None = None, cycles: int | None = None) -> GoHeap:
+    """The figures in a Sample's terms; GOMAXPROCS and the count of cycles are kept elsewhere."""
+    return GoHeap(
+        OFF if state.gogc is None else state.gogc,
+        state.memory_limit,
+        procs,
+        state.heap_live,
+        state.heap_in_use,
+        state.heap_idle,
+        state.heap_released,
+        max(state.heap_goal, state.heap_live),
+        state.mapped_ready,
+        state.total_allocated,
+        cycles,
+    )
+
+
 def open_memory(root: Path, pid: int, program: GoBinary) -> GoMemory:
     """The runtime of a process whose `program` has `places`, and `build`.
 
@@ -81,19 +98,8 @@ class GoMemory:
             self._fd = -1
 
     def _made(self, state: GcState) -> GoHeap:
-        return GoHeap(
-            OFF if state.gogc is None else state.gogc,
-            state.memory_limit,
-            self._number(self._procs_at, 1),
-            state.heap_live,
-            state.heap_in_use,
-            state.heap_idle,
-            state.heap_released,
-            max(state.heap_goal, state.heap_live),
-            state.mapped_ready,
-            state.total_allocated,
-            self._number(self._cycles_at, 0),
-        )
+        procs, cycles = self._number(self._procs_at, 1), self._number(self._cycles_at, 0)
+        return heap_of(state, procs, cycles)
 
     def _number(self, address: int | None, least: int) -> int | None:
         if address is None:

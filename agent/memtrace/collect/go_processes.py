@@ -13,8 +13,9 @@ from pathlib import Path
 from memtrace.collect.go_collections import GoCollections
 from memtrace.collect.go_cycles import GoCycle
 from memtrace.collect.go_finder import GoFinder
-from memtrace.collect.go_memory import EndedError, GoMemory, open_memory
+from memtrace.collect.go_memory import EndedError, GoMemory, heap_of, open_memory
 from memtrace.golang.binary import GoBinary, Identity
+from memtrace.golang.gcstate import decode
 from memtrace.golang.refusal import State
 from memtrace.host.cpu_quota import CpuQuotas
 from memtrace.host.hierarchy import Hierarchy
@@ -66,6 +67,7 @@ class GoProcesses:
         self._cycles: list[GoCycle] = []
         self._finder = GoFinder(root)
         self._followed: dict[int, _Followed] = {}
+        self._minors: dict[int, int] = {}  # of Go's version by pid, of ended ones, too
         self._of: dict[int, tuple[GoProcess, ...]] = {}
 
     def gather(self) -> None:
@@ -97,6 +99,23 @@ class GoProcesses:
     def of(self, cgroup: int) -> tuple[GoProcess, ...]:
         """The processes of a cgroup alone; the same object when nothing moved."""
         return self._of.get(cgroup, ())
+
+    def controllers(self) -> dict[int, tuple[int, int]]:
+        """Where each process has its gcController, and its start in ticks, by pid."""
+        return {
+            one.pid: (one.memory.controller, one.start)
+            for one in self._followed.values()
+            if one.memory is not None
+        }
+
+    def heap_of(self, pid: int, block: bytes) -> GoHeap | None:
+        """What a gcController's bytes say, of a process that may have ended by now.
+
+        None: they make no sense, or no such process was followed.
+        """
+        minor = self._minors.get(pid)
+        state = None if minor is None else decode(block, minor)
+        return None if state is None else heap_of(state)
 
     @property
     def feature(self) -> Feature:
@@ -136,7 +155,16 @@ class GoProcesses:
             self._finder.forget(pid)
             return
         comm = read_comm(self._root, pid)
+        self._remember_version(pid, program)
         self._followed[pid] = _Followed(pid, start, program, comm, memory, reason)
+
+    def _remember_version(self, pid: int, program: GoBinary) -> None:
+        if program.build is None or program.build.minor is None:
+            return
+        self._minors.pop(pid, None)
+        if len(self._minors) >= MAX_PROCESSES:
+            del self._minors[next(iter(self._minors))]
+        self._minors[pid] = program.build.minor
 
     def _open(self, pid: int, program: GoBinary) -> tuple[GoMemory | None, str]:
         """Open its memory, or say why not; EndedError: it is not there, or not there yet."""

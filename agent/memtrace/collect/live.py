@@ -21,7 +21,7 @@ from memtrace.kernel.go_plan import go_gc_feature, has_uprobe_multi
 from memtrace.kernel.plan import QUESTIONS, Plan, make_plan
 from memtrace.kernel.session import OBJECTS, Session
 from memtrace.kernel.support import KernelFacts, kernel_facts
-from memtrace.samples import Feature, Identity, Sample
+from memtrace.samples import Feature, GoHeap, Identity, Sample
 
 SLAB = "slab"
 CENSUS_SECONDS = 30.0
@@ -138,6 +138,14 @@ class Live(Closing):
         except BpfError as error:
             raise LiveError(f"the kernel refused a read: {error}", EXIT_RUNTIME) from error
         return {number: self._collector.identity(number, path) for number, path in paths.items()}
+
+    def go_controllers(self) -> dict[int, tuple[int, int]]:
+        """Where each Go process of the last sample has its gcController, and its start in ticks."""
+        return self._collector.go.controllers()
+
+    def go_heap(self, pid: int, block: bytes) -> GoHeap | None:
+        """What a gcController's bytes say; None: no sense, or no Go process that was seen."""
+        return self._collector.go.heap_of(pid, block)
 
     def request_baseline(self) -> None:
         """Take the baseline (again) before the next sample."""

@@ -101,12 +101,21 @@ class Loop:
         self._health.sampled(sample.engine)
         self._before.append(sample)
         self._history.append(sample)
+        self._follow_go()
         self._watch.look(sample)
         self._watch.over_budget(self._budget.check())
         self._tell_duties()
         if first:
             self._catch_up()
             collect_seldom()
+
+    def _follow_go(self) -> None:
+        """Have the Go processes of now read when they are killed."""
+        try:
+            if self._recorder is not None:
+                self._recorder.sampled()
+        except BpfError as error:
+            self._watch.failed("go_not_followed", str(error))
 
     def _catch_up(self) -> None:
         """Kills between the last run and this one, known from counters."""

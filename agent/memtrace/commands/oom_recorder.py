@@ -10,15 +10,17 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from memtrace.collect.oom_capture import OomCapture
 from memtrace.collect.oom_gap import Counts, KillCounters, Known
-from memtrace.kills import COUNTERS, KERNEL, OomEvent
+from memtrace.kernel.oom_probe import GoController
+from memtrace.kills import COUNTERS, KERNEL, READ, OomEvent, OomTask
 from memtrace.model.oom_history import Background, background
 from memtrace.model.postmortem import explain, paths_of
-from memtrace.samples import Identity, Sample
+from memtrace.samples import GoHeap, Identity, Sample
 from memtrace.store.postmortems import Postmortems, ids, read
 from memtrace.views import oom_json, postmortem
 
@@ -36,6 +38,12 @@ class Names(Protocol):
 
     def identities(self, paths: Mapping[int, str]) -> dict[int, Identity]:
         """Who is or was behind cgroups, by id and path."""
+
+    def go_controllers(self) -> dict[int, tuple[int, int]]:
+        """Where each Go process has its gcController, and its start in ticks, by pid."""
+
+    def go_heap(self, pid: int, block: bytes) -> GoHeap | None:
+        """What the bytes of a process' gcController say."""
 
 
 class OomRecorder:
@@ -84,6 +92,14 @@ class OomRecorder:
         self._save(first=self._counters.saved is None)
         return made
 
+    def sampled(self) -> None:
+        """Call after each sample: the Go processes of now are those to be read when killed.
+
+        Raises BpfError.
+        """
+        places = self._names.go_controllers()
+        self._capture.follow_go({pid: GoController(*place) for pid, place in places.items()})
+
     def tick(self, samples: Sequence[Sample]) -> list[Document]:
         """Record every kill that is known whole by now; return the records, oldest first.
 
@@ -130,6 +146,7 @@ class OomRecorder:
         if not events:
             self._described = _NOTHING  # not to hold on to old samples
             return []
+        events = [self._with_heaps(event) for event in events]
         before = [self._before(event, samples) for event in events]
         paths: dict[int, str] = {}
         for event, past in zip(events, before, strict=True):
@@ -138,6 +155,16 @@ class OomRecorder:
         made = [self._one(event, past, names) for event, past in zip(events, before, strict=True)]
         self._store.write()
         return made
+
+    def _with_heaps(self, event: OomEvent) -> OomEvent:
+        """The event with what its victims' Go runtimes knew, where that was read."""
+        return replace(event, victims=tuple(self._with_heap(victim) for victim in event.victims))
+
+    def _with_heap(self, victim: OomTask) -> OomTask:
+        if victim.go is None or victim.go.state != READ:
+            return victim
+        heap = self._names.go_heap(victim.tgid, victim.go.block)
+        return replace(victim, go=replace(victim.go, heap=heap))
 
     def _before(self, event: OomEvent, samples: Sequence[Sample]) -> Background:
         """The samples up to a kill, described; those of the kill before are mostly the same."""

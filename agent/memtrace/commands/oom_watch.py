@@ -81,6 +81,7 @@ def _watch(options: argparse.Namespace, wish: Stopping, live: Live, capture: Oom
         problem = _told(recorder, problem)
         if time.monotonic() >= due:
             samples.append(live.sample())
+            recorder.sampled()
             due = max(due + SAMPLE_SECONDS, time.monotonic())
     recorder.close()
 

@@ -26,7 +26,7 @@ VICTIMS_ONLY = (
     "of what the memory consisted of only the victims' own part is known: after ten kills in five "
     "seconds the kernel no longer brings its statistics up to date"
 )
-NO_GO = "settings and heaps of Go processes are not part of this record"
+NO_GO = "whether there were Go processes, and their heaps, is not known: no sample looked for them"
 NO_SLAB = "which kernel objects (slab) there were is not part of this record"
 NO_NAME = "the container's name is not known: no runtime and no earlier sample told it"
 
@@ -53,8 +53,19 @@ def _gaps(made: Postmortem, before: Background) -> Iterator[str]:
     yield from _composition(made)
     if event.lost:
         yield f"{event.lost} kills so far found no room in the kernel's buffer: they have no record"
-    yield NO_GO
+    yield from _go(made)
     yield NO_SLAB
+
+
+def _go(made: Postmortem) -> Iterator[str]:
+    if made.go is None:
+        yield NO_GO
+    for row in made.go or ():
+        if row.process.heap is not None and row.process.age_seconds:
+            yield (
+                f"the Go heap of {row.process.comm or 'process'} ({row.process.pid}) is as of "
+                f"{row.process.age_seconds:.1f} s before the kill"
+            )
 
 
 def _composition(made: Postmortem) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from memtrace.kills import OomEvent, OomTask
+from memtrace.model.go import GoRow
 from memtrace.model.shapes import Container, Verdict
 from memtrace.samples import Identity
 
@@ -89,7 +90,8 @@ class Postmortem(NamedTuple):
     """One kill explained. `kill` is memcg, pod, node, userspace or unknown.
 
     `sampled` is the cgroup that was out of memory as the last sample before the kill had it,
-    its deltas counted from the first one; None: no sample had it.
+    its deltas counted from the first one; None: no sample had it. `go` are its Go processes;
+    None: nobody looked for any.
     """
 
     kill: str
@@ -102,5 +104,6 @@ class Postmortem(NamedTuple):
     composition: Composition
     history: tuple[Moment, ...]
     sampled: Container | None
+    go: tuple[GoRow, ...] | None = None
     verdict: Verdict | None = None
     gaps: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from memtrace.kills import (
 )
 from memtrace.model.oom_composition import composition, level_of
 from memtrace.model.oom_gaps import gaps_of
+from memtrace.model.oom_go import rows_at_kill
 from memtrace.model.oom_history import Background, moments
 from memtrace.model.oom_shapes import Limited, Named, Postmortem, Process
 from memtrace.model.oom_verdict import judge_kill
@@ -57,6 +58,8 @@ def explain(
         moments(before.samples, place, event.monotonic) if place else (),
         before.container(place) if place else None,
     )
+    sampled_at = before.samples[-1].monotonic if before.samples else None
+    made = made._replace(go=rows_at_kill(event, made.sampled, sampled_at))
     made = made._replace(verdict=judge_kill(made, before))
     return made._replace(gaps=gaps_of(made, before))
 

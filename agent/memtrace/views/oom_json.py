@@ -14,6 +14,7 @@ from memtrace.model.shapes import Container, Driver, File
 from memtrace.model.shapes import Process as SampledProcess
 from memtrace.model.words import device_name
 from memtrace.samples import KINDS, FileId
+from memtrace.views.go_json import go_row
 from memtrace.views.json import line_of, verdict_document
 
 SCHEMA = "memtrace.oom/1"
@@ -52,7 +53,7 @@ def document(made: Postmortem, record_id: str) -> Document:
         "composition": {**made.composition._asdict(), "slab": None},
         "history": [moment._asdict() for moment in made.history],
         **_sampled(made.sampled),
-        "go": None,
+        "go": None if made.go is None else [go_row(row) for row in made.go],
         "verdict": verdict,
         "advice": verdict["advice"] if verdict else [],
         "gaps": list(made.gaps),

@@ -53,6 +53,7 @@ def render(document: Document, width: int = WIDTH) -> str:
         _section("THE TIME BEFORE", _timeline(document)),
         _section("CAUSES: what filled the page cache", _causes(document, width)),
         _section("FILES in the page cache", _files(document, width)),
+        _section("GO RUNTIMES", _go(document, width)),
         _section("ADVICE", _advice(document, width)),
         _section("NOT KNOWN", _gaps(document, width)),
     )
@@ -74,6 +75,34 @@ def summary(document: Document) -> str:
 def _section(title: str, lines: Iterator[str]) -> str:
     body = "\n".join(f"{_INDENT}{line}".rstrip() for line in lines)
     return f"{title}\n{body}\n" if body else ""
+
+
+def _go(document: Document, width: int) -> Iterator[str]:
+    for process in _rows(document, "go"):
+        yield from _wrapped(_runtime(process), width)
+        remarks = process.get("remarks")
+        for remark in remarks if isinstance(remarks, list) else []:
+            yield from _wrapped(f"  - {remark}", width)
+
+
+def _runtime(process: Document) -> str:
+    live, use, goal, limit = (
+        _size(process.get(name))
+        for name in ("heap_live_bytes", "heap_in_use_bytes", "heap_goal_bytes", "gomemlimit_bytes")
+    )
+    gogc, age = process.get("gogc"), _number(process.get("age_seconds"), 0)
+    who = ", ".join(_printed(process.get(key)) for key in ("pid", "version"))
+    return (
+        f"{_printed(process.get('comm'))} ({who}): heap live {live} of a goal of {goal}, in use "
+        f"{use}, GOGC {'off' if gogc == -1 else _printed(gogc)}, GOMEMLIMIT "
+        f"{'none' if limit == '-' and live != '-' else limit}, GOMAXPROCS "
+        f"{_printed(process.get('gomaxprocs'))}; "
+        + (f"{age:.1f} s before the kill" if age else "at the kill")
+    )
+
+
+def _size(amount: Any) -> str:
+    return size(amount if isinstance(amount, int) else None)
 
 
 def _heading(document: Document) -> str:
