@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from memtrace.collect.go_sample import GoSamples
-from memtrace.model.go import GoRow
+from memtrace.model.go_shapes import GoRow
 from memtrace.model.modeler import Modeler
 from tests.golang.process import Subject
 from tests.golang.programs import Program
@@ -100,7 +100,7 @@ def test_limits_stand_beside_it(built: Program, watch: Watch) -> None:
                 row = watch.row(subject.process.pid)
         finally:
             quota.rmdir()
-    assert row.limit_bytes == LIMIT
+    assert row.beside.limit_bytes == LIMIT
     assert row.process.cpu_quota == 0.5
     assert any("GOMAXPROCS is 5 under a quota of 0.5 CPUs" in remark for remark in row.remarks)
     assert any("does not look at the CPU quota" in remark for remark in row.remarks)

@@ -18,7 +18,7 @@ from memtrace.commands.stopping import stopping
 from memtrace.commands.targets import targets
 
 if TYPE_CHECKING:
-    from memtrace.model.go import GoRow
+    from memtrace.model.go_shapes import GoRow
     from memtrace.model.shapes import Snapshot
     from memtrace.samples import Sample
 

@@ -3,43 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from memtrace.model.deltas import counter
+from memtrace.model.go_limits import beside
 from memtrace.model.go_remarks import remarks
+from memtrace.model.go_shapes import NONE, Beside, GoRow, GoTable
 from memtrace.model.rank import TOP
 from memtrace.samples import CgroupSample, GoCycles, GoProcess
-
-
-class GoRow(NamedTuple):
-    """One process. `limit_bytes` is the memory limit in effect for its cgroup.
-
-    `allocated_delta_bytes` and `gc_cycles_delta` count from the sample before;
-    `gc_cpu_fraction` is the CPU time of its garbage collector in that interval as a share of
-    what GOMAXPROCS allows. `remarks` are sentences about its settings. None: unknown.
-    """
-
-    process: GoProcess
-    cgroup_id: int
-    limit_bytes: int | None
-    allocated_delta_bytes: int | None = None
-    gc_cycles_delta: int | None = None
-    gc_cpu_fraction: float | None = None
-    remarks: tuple[str, ...] = ()
-
-
-class GoTable(NamedTuple):
-    """The processes that are shown, those with the largest heap in use first.
-
-    `other_bytes` is the heap in use of all others; `own` are all of the cgroup alone.
-    """
-
-    rows: tuple[GoRow, ...] = ()
-    other_bytes: int = 0
-    own: tuple[GoRow, ...] = ()
-
-
-NONE = GoTable()
 
 
 def own_rows(
@@ -53,8 +23,9 @@ def own_rows(
         return None
     past = before.go if before is not None and before.go else ()
     known = {(each.pid, each.start): each for each in past}
+    around = beside(limit, cgroup.memory, cgroup.go)
     return tuple(
-        _row(cgroup.cgroup_id, each, known.get((each.pid, each.start)), elapsed, limit)
+        _row(cgroup.cgroup_id, each, known.get((each.pid, each.start)), elapsed, around)
         for each in cgroup.go
     )
 
@@ -83,7 +54,7 @@ def _row(
     now: GoProcess,
     before: GoProcess | None,
     elapsed: float | None,
-    limit: int | None,
+    around: Beside,
 ) -> GoRow:
     allocated = cycles = fraction = None
     if before is not None and now.heap is not None and before.heap is not None:
@@ -91,8 +62,8 @@ def _row(
         cycles = counter(now.heap.gc_cycles, before.heap.gc_cycles)
     if before is not None and now.gc is not None and before.gc is not None:
         fraction = _fraction(now, before.gc, elapsed)
-    told = remarks(now, limit)
-    return GoRow(now, cgroup, limit, allocated, cycles, fraction, told)
+    told = remarks(now, around)
+    return GoRow(now, cgroup, around, allocated, cycles, fraction, told)
 
 
 def _fraction(now: GoProcess, before: GoCycles, elapsed: float | None) -> float | None:

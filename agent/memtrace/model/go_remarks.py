@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 
+from memtrace.model.go_shapes import Beside
 from memtrace.model.units import size
 from memtrace.samples import GoHeap, GoProcess
 
@@ -20,11 +21,11 @@ LOW_GOGC = 25
 _MINOR = re.compile(r"go1\.([0-9]{1,3})")
 
 
-def remarks(process: GoProcess, limit: int | None) -> tuple[str, ...]:
-    """Return the findings; `limit`: the memory limit in effect, None: none."""
+def remarks(process: GoProcess, around: Beside) -> tuple[str, ...]:
+    """Return the findings; `around`: the limit in effect and what else is below it."""
     if process.heap is None:
         return (process.reason,) if process.reason else ()
-    return (*_memory(process.heap, limit), *_gogc(process.heap), *_procs(process))
+    return (*_memory(process.heap, around), *_gogc(process.heap), *_procs(process))
 
 
 def expected_procs(quota: float) -> int:
@@ -32,22 +33,32 @@ def expected_procs(quota: float) -> int:
     return max(LEAST_PROCS, math.ceil(quota))
 
 
-def _memory(heap: GoHeap, limit: int | None) -> Iterator[str]:
+def _memory(heap: GoHeap, around: Beside) -> Iterator[str]:
+    limit, own = around.limit_bytes, heap.gomemlimit_bytes
     if limit is None:
         return
-    own = heap.gomemlimit_bytes
     if own is None and heap.heap_goal_bytes > limit:
         yield (
             f"the heap may grow to its goal of {size(heap.heap_goal_bytes)}, beyond the memory "
-            f"limit of {size(limit)}, and no GOMEMLIMIT holds it back"
+            f"limit of {size(limit)}, and no GOMEMLIMIT holds it back{_advised(around)}"
         )
     elif own is None:
-        yield f"no GOMEMLIMIT under a memory limit of {size(limit)}"
+        yield f"no GOMEMLIMIT under a memory limit of {size(limit)}{_advised(around)}"
     elif own >= limit:
         yield (
-            f"GOMEMLIMIT {size(own)} is not below the memory limit of {size(limit)}: "
-            "nothing is left for what the runtime does not manage"
+            f"GOMEMLIMIT {size(own)} is not below the memory limit of {size(limit)}: nothing is "
+            f"left for what the runtime does not manage{_advised(around)}"
         )
+    elif around.other_bytes is not None and own + around.other_bytes > limit:
+        yield (
+            f"GOMEMLIMIT {size(own)} and {size(around.other_bytes)} outside of Go's runtime are "
+            f"more than the memory limit of {size(limit)}{_advised(around)}"
+        )
+
+
+def _advised(around: Beside) -> str:
+    advised = around.advised_bytes
+    return f" ({size(advised)} would leave room for the rest)" if advised else ""
 
 
 def _gogc(heap: GoHeap) -> Iterator[str]:

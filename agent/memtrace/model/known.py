@@ -11,7 +11,7 @@ from collections.abc import Iterable, Set
 from operator import attrgetter
 from typing import NamedTuple
 
-from memtrace.model.go import GoTable
+from memtrace.model.go_shapes import GoTable
 from memtrace.model.memory import Limit, effective_limits, effective_swap_limits
 from memtrace.model.rows import Tables
 from memtrace.model.shapes import Container

@@ -76,7 +76,7 @@ def figures(
     if memory is None:
         return UNKNOWN
     first = (*limit, memory.usage_bytes, working_set(memory), memory.anon_bytes, memory.file_bytes)
-    kernel = (memory.shmem_bytes, _kernel(memory), memory.slab_bytes)
+    kernel = (memory.shmem_bytes, kernel_memory(memory), memory.slab_bytes)
     swap = (memory.swap_bytes, swap_limit)
     rest = unexplained(memory, mode, whole)
     return MemoryFigures._make((*first, *kernel, *swap, *_KERNEL_PARTS(memory), rest))
@@ -113,14 +113,14 @@ def unexplained(memory: Memory, mode: str, whole: bool = False) -> int | None:
     or from swap stay in the remainder.
     """
     usage, anon, file = memory.usage_bytes, memory.anon_bytes, memory.file_bytes
-    kernel = 0 if whole and mode != "v2" else _kernel(memory)
+    kernel = 0 if whole and mode != "v2" else kernel_memory(memory)
     sock = memory.sock_bytes if mode == "v2" else 0
     if usage is None or anon is None or file is None or kernel is None or sock is None:
         return None
     return usage - anon - file - kernel - sock - (memory.hugetlb_charged_bytes or 0)
 
 
-def _kernel(memory: Memory) -> int | None:
+def kernel_memory(memory: Memory) -> int | None:
     """Return kernel memory; from its parts where memory.stat has no `kernel` line.
 
     Since Linux a8c49af3be5f ("memcg: add per-memcg total kernel memory stat") (in v5.18).

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from memtrace.kills import READ, OomEvent, OomTask
-from memtrace.model.go import GoRow
 from memtrace.model.go_remarks import remarks
+from memtrace.model.go_shapes import GoRow
 from memtrace.model.shapes import Container
 from memtrace.samples import GoHeap
 
@@ -36,7 +36,7 @@ def _row(row: GoRow, victim: OomTask | None, age: float) -> GoRow:
         process = replace(row.process, heap=heap, age_seconds=0.0)
     else:
         process = replace(row.process, age_seconds=round(row.process.age_seconds + age, 3))
-    return row._replace(process=process, remarks=remarks(process, row.limit_bytes))
+    return row._replace(process=process, remarks=remarks(process, row.beside))
 
 
 def _heap(victim: OomTask | None) -> GoHeap | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from memtrace.kills import OomEvent, OomTask
-from memtrace.model.go import GoRow
+from memtrace.model.go_shapes import GoRow
 from memtrace.model.shapes import Container, Verdict
 from memtrace.samples import Identity
 

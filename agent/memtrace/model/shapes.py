@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from memtrace.model.go import GoTable
+from memtrace.model.go_shapes import GoTable
 from memtrace.model.slab_culprits import Culprits
 from memtrace.model.stacks import StackTable
 from memtrace.samples import (

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple, TypeVar
 
 from memtrace.model import deltas, go, page_cache, slab, slab_culprits, stacks
+from memtrace.model.go_shapes import GoTable
 from memtrace.model.known import Known, Setting, framed, moved
 from memtrace.model.memory import Limit, figures
 from memtrace.model.rows import Tables, joined_tables, own_tables, rows_of
@@ -116,7 +117,7 @@ def _tables(now: Known, key: int, below: list[Tables]) -> Tables:
     return joined_tables([alone, *below]) if below else alone
 
 
-def _go(now: Known, key: int, before: Known | None, elapsed: float | None) -> go.GoTable | None:
+def _go(now: Known, key: int, before: Known | None, elapsed: float | None) -> GoTable | None:
     earlier = None if before is None else before.cgroups.get(key)
     own = go.own_rows(now.cgroups[key], earlier, elapsed, now.frame.limits[key][0])
     return go.joined(own, [now.go[child] for child in now.frame.tree.children.get(key, ())])

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from memtrace.model.go import GoRow
+from memtrace.model.go_shapes import GoRow
 from memtrace.model.selection import display_name
 from memtrace.model.shapes import Container, Snapshot
 from memtrace.model.units import short_size
@@ -140,7 +140,9 @@ def _memory_limit(heap: GoHeap) -> str:
 
 
 def _limit(line: _Line) -> str:
-    return "none" if line.row.limit_bytes is None else short_size(line.row.limit_bytes)
+    return (
+        "none" if line.row.beside.limit_bytes is None else short_size(line.row.beside.limit_bytes)
+    )
 
 
 def _procs(heap: GoHeap) -> str:

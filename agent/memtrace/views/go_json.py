@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from memtrace.model.go import GoRow, GoTable
+from memtrace.model.go_shapes import GoRow, GoTable
 from memtrace.samples import GoCycles, GoHeap
 
 _NO_HEAP = dict.fromkeys(GoHeap._fields)
@@ -30,7 +30,8 @@ def go_row(row: GoRow) -> dict[str, Any]:
         "reason": process.reason,
         "default_godebug": process.debug,
         "cpu_quota": process.cpu_quota,
-        "limit_bytes": row.limit_bytes,
+        "limit_bytes": row.beside.limit_bytes,
+        "non_go_bytes": row.beside.other_bytes,
         **figures,
         "allocated_delta_bytes": row.allocated_delta_bytes,
         **_cycles(process.gc),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from memtrace.model.go import GoRow, joined, own_rows
+from memtrace.model.go import joined, own_rows
+from memtrace.model.go_limits import beside
 from memtrace.model.go_remarks import expected_procs, remarks
-from memtrace.samples import CgroupSample, GoCycles, GoHeap, GoProcess
+from memtrace.model.go_shapes import Beside, GoRow
+from memtrace.samples import CgroupSample, GoCycles, GoHeap, GoProcess, Memory
 from tests.unit.model.builders import MIB, cgroup
 
 HEAP = GoHeap(100, None, 4, 80 * MIB, 90 * MIB, 10 * MIB, 4 * MIB, 160 * MIB, 100 * MIB, 1000 * MIB)
@@ -78,15 +80,15 @@ def test_where_nobody_looked_nothing_is_known() -> None:
 
 def test_a_goal_beyond_the_limit_is_told() -> None:
     """Without GOMEMLIMIT; with one below the limit there is nothing to say."""
-    (text,) = remarks(process(), 128 * MIB)
+    (text,) = remarks(process(), Beside(128 * MIB))
     assert "goal of 160 MiB, beyond the memory limit of 128 MiB" in text
     held = process(heap=HEAP._replace(gomemlimit_bytes=110 * MIB))
-    assert remarks(held, 128 * MIB) == ()
+    assert remarks(held, Beside(128 * MIB)) == ()
 
 
 def test_a_memory_limit_that_leaves_nothing_is_told() -> None:
     """GOMEMLIMIT as large as the container's limit."""
-    (text,) = remarks(process(heap=HEAP._replace(gomemlimit_bytes=128 * MIB)), 128 * MIB)
+    (text,) = remarks(process(heap=HEAP._replace(gomemlimit_bytes=128 * MIB)), Beside(128 * MIB))
     assert "GOMEMLIMIT 128 MiB is not below the memory limit" in text
 
 
@@ -95,19 +97,19 @@ def test_procs_under_a_quota(quota: float, expected: int) -> None:
     """Rounded up, and two at least."""
     assert expected_procs(quota) == expected
     wide = process(heap=HEAP._replace(gomaxprocs=expected), cpu_quota=quota)
-    assert remarks(wide, None) == ()
+    assert remarks(wide, Beside()) == ()
 
 
 def test_more_procs_than_the_quota_gives_are_told_with_the_reason() -> None:
     """Old toolchains do not look at it; new ones do unless built not to."""
     wide = HEAP._replace(gomaxprocs=32)
     old = GoProcess(1, 1, "app", "observed", version="go1.21.13", cpu_quota=2.0, heap=wide)
-    assert "GOMAXPROCS is 32 under a quota of 2 CPUs" in remarks(old, None)[0]
-    assert "32 times instead of 2" in remarks(old, None)[0]
-    assert "go1.21.13 does not look at the CPU quota" in remarks(old, None)[1]
+    assert "GOMAXPROCS is 32 under a quota of 2 CPUs" in remarks(old, Beside())[0]
+    assert "32 times instead of 2" in remarks(old, Beside())[0]
+    assert "go1.21.13 does not look at the CPU quota" in remarks(old, Beside())[1]
     switched = process(heap=wide, cpu_quota=2.0, debug="containermaxprocs=0,x=1")
-    assert "containermaxprocs=0" in remarks(switched, None)[1]
-    assert len(remarks(process(heap=wide, cpu_quota=2.0), None)) == 1
+    assert "containermaxprocs=0" in remarks(switched, Beside())[1]
+    assert len(remarks(process(heap=wide, cpu_quota=2.0), Beside())) == 1
 
 
 @pytest.mark.parametrize(
@@ -115,11 +117,36 @@ def test_more_procs_than_the_quota_gives_are_told_with_the_reason() -> None:
 )
 def test_gogc(gogc: int, told: str) -> None:
     """Low, or off without a memory limit."""
-    found = remarks(process(heap=HEAP._replace(gogc=gogc)), None)
+    found = remarks(process(heap=HEAP._replace(gogc=gogc)), Beside())
     assert (told in found[0]) if told else found == ()
 
 
 def test_what_cannot_be_read_says_why() -> None:
     """The reason is the remark."""
     hidden = GoProcess(1, 1, "app", "packed", "packed with UPX: not observed")
-    assert remarks(hidden, None) == ("packed with UPX: not observed",)
+    assert remarks(hidden, Beside()) == ("packed with UPX: not observed",)
+
+
+def test_what_go_does_not_manage_counts_against_the_limit() -> None:
+    """Other anonymous memory, the kernel's, shared memory; and files in use for the advice."""
+    memory = Memory(
+        anon_bytes=130 * MIB,
+        kernel_bytes=7 * MIB,
+        shmem_bytes=3 * MIB,
+        active_file_bytes=20 * MIB,
+    )
+    around = beside(256 * MIB, memory, [process()])
+    assert around.other_bytes == (130 - 100 + 7 + 3) * MIB
+    assert around.advised_bytes == (256 - 40 - 20) * MIB
+    tight = process(heap=HEAP._replace(gomemlimit_bytes=220 * MIB))
+    (text,) = remarks(tight, around)
+    assert "GOMEMLIMIT 220 MiB and 40 MiB outside of Go's runtime are more" in text
+    assert "196 MiB would leave room" in text
+    assert remarks(process(heap=HEAP._replace(gomemlimit_bytes=200 * MIB)), around) == ()
+
+
+def test_never_more_than_nine_tenths_are_advised() -> None:
+    """Even where nothing else is there; unknown stays unknown."""
+    assert beside(100 * MIB, Memory(anon_bytes=0), []).advised_bytes == 90 * MIB
+    assert beside(100 * MIB, None, []).advised_bytes is None
+    assert beside(None, Memory(anon_bytes=0), []).advised_bytes is None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import jsonschema
 
-from memtrace.model.go import GoRow, own_rows
+from memtrace.model.go import own_rows
+from memtrace.model.go_shapes import GoRow
 from memtrace.model.modeler import Modeler
 from memtrace.model.shapes import Snapshot
 from memtrace.samples import GoCycles, GoProcess

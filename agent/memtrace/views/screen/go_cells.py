@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from memtrace.model import fields
-from memtrace.model.go import GoRow
+from memtrace.model.go_shapes import GoRow
 from memtrace.model.shapes import Container
 from memtrace.model.units import short_size
 from memtrace.samples import GoHeap

@@ -1,0 +1,59 @@
+"""Rows of Go processes: immutable, for views to draw. Computes next to nothing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from memtrace.samples import GoProcess
+
+SHARE = 0.9
+"""Of the limit, at most: the runtime may exceed its own limit for a moment."""
+
+
+class Beside(NamedTuple):
+    """`limit_bytes`: the memory limit in effect. `other_bytes`: memory outside Go's runtimes that
+    reclaim cannot take, `file_bytes`: files in use. None: unknown, or no limit.
+    """
+
+    limit_bytes: int | None = None
+    other_bytes: int | None = None
+    file_bytes: int | None = None
+
+    @property
+    def advised_bytes(self) -> int | None:
+        """A GOMEMLIMIT that leaves room for the rest; None where that cannot be told."""
+        if self.limit_bytes is None or self.other_bytes is None:
+            return None
+        left = self.limit_bytes - self.other_bytes - (self.file_bytes or 0)
+        return max(0, min(int(SHARE * self.limit_bytes), left))
+
+
+class GoRow(NamedTuple):
+    """One process, and what is beside it in its cgroup.
+
+    `allocated_delta_bytes` and `gc_cycles_delta` count from the sample before;
+    `gc_cpu_fraction` is the CPU time of its garbage collector in that interval as a share of
+    what GOMAXPROCS allows. `remarks` are sentences about its settings. None: unknown.
+    """
+
+    process: GoProcess
+    cgroup_id: int
+    beside: Beside
+    allocated_delta_bytes: int | None = None
+    gc_cycles_delta: int | None = None
+    gc_cpu_fraction: float | None = None
+    remarks: tuple[str, ...] = ()
+
+
+class GoTable(NamedTuple):
+    """The processes that are shown, those with the largest heap in use first.
+
+    `other_bytes` is the heap in use of all others; `own` are all of the cgroup alone.
+    """
+
+    rows: tuple[GoRow, ...] = ()
+    other_bytes: int = 0
+    own: tuple[GoRow, ...] = ()
+
+
+NONE = GoTable()
