@@ -20,29 +20,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define PAGE 4096L
 #define TRICKLE (256 * 1024L)
 #define CROWD 8
-
-static long need(long result, const char *what)
-{
-	if (result < 0) {
-		perror(what);
-		exit(1);
-	}
-	return result;
-}
-
-static long cpu_ns(void)
-{
-	struct timespec now;
-
-	need(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now), "clock_gettime");
-	return now.tv_sec * 1000000000L + now.tv_nsec;
-}
 
 static char *buffer(long bytes)
 {

@@ -13,25 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-static long need(long result, const char *what)
-{
-	if (result < 0) {
-		perror(what);
-		exit(1);
-	}
-	return result;
-}
-
-static long cpu_ns(void)
-{
-	struct timespec now;
-
-	need(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now), "clock_gettime");
-	return now.tv_sec * 1000000000L + now.tv_nsec;
-}
+#include "clock.h"
 
 static void miss(const char *name)
 {

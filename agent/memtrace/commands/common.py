@@ -9,7 +9,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -102,6 +102,27 @@ def discard_output() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+
+@contextlib.contextmanager
+def progress(words: Callable[[float], str]) -> Iterator[Callable[[float], None] | None]:
+    """Yield what tells on a terminal how far long work is, and wipe that afterwards.
+
+    None without a terminal. `words` makes a sentence of the figure that is told.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+
+    def tell(figure: float) -> None:
+        sys.stderr.write(f"\r{words(figure)} ")
+        sys.stderr.flush()
+
+    try:
+        yield tell
+    finally:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
 
 
 def add_common(parser: argparse.ArgumentParser, sorts: tuple[str, ...]) -> None:

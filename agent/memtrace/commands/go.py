@@ -8,12 +8,10 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memtrace.commands.common import check_root, duration, live_errors, positive
+from memtrace.commands.common import check_root, duration, live_errors, positive, progress
 from memtrace.commands.stopping import stopping
 from memtrace.commands.targets import targets
 
@@ -96,27 +94,11 @@ def _watched(root: Path, length: float) -> tuple[Sample, Sample, str]:
         before = source.sample()
         if not any(cgroup.go for cgroup in before.cgroups):
             return before, before, str(source.hierarchy.mount)
-        with _progress() as tell:
+        with progress(
+            lambda left: f"watching Go processes: {left:3.0f} s to go (Ctrl-C: now)"
+        ) as tell:
             source.wait(length, tell)
         return before, source.sample(), str(source.hierarchy.mount)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[float], None] | None]:
-    """Yield what tells on a terminal how long it takes still, and wipe that afterwards."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-
-    def tell(left: float) -> None:
-        sys.stderr.write(f"\rwatching Go processes: {left:3.0f} s to go (Ctrl-C: now) ")
-        sys.stderr.flush()
-
-    try:
-        yield tell
-    finally:
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
 
 
 def _chosen(snapshot: Snapshot, options: argparse.Namespace, mount: str) -> list[GoRow]:

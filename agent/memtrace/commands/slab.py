@@ -8,12 +8,10 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memtrace.commands.common import check_root, live_errors, positive
+from memtrace.commands.common import check_root, live_errors, positive, progress
 from memtrace.commands.targets import targets
 
 if TYPE_CHECKING:
@@ -85,27 +83,12 @@ def run(options: argparse.Namespace) -> int:
 def _census(root: Path) -> tuple[Sample, str]:
     from memtrace.collect.slab_sample import slab_sample
 
-    with live_errors(), _progress() as tell:
+    with (
+        live_errors(),
+        progress(lambda done: f"counting kernel objects: {done:.0%} of memory") as tell,
+    ):
         sample, hierarchy = slab_sample(root, tell)
     return sample, str(hierarchy.mount)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[float], None] | None]:
-    """Yield what tells on a terminal how far it is, and wipe that afterwards."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-
-    def tell(done: float) -> None:
-        sys.stderr.write(f"\rcounting kernel objects: {done:.0%} of memory ")
-        sys.stderr.flush()
-
-    try:
-        yield tell
-    finally:
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
 
 
 def _json(
