@@ -39,15 +39,15 @@ BAR_BASELINE_START, BAR_BASELINE_PER_GIB = 1.0, 0.06
 
 
 @contextmanager
-def crowd(program: Path, directory: Path) -> Iterator[None]:
-    """A hundred cgroups with a cached file each; ten of them write ten times a second."""
+def crowd(program: Path, directory: Path, active: int = ACTIVE) -> Iterator[None]:
+    """A hundred cgroups with a cached file each; `active` of them write ten times a second."""
     with ExitStack() as open_cgroups:
         for number in range(CGROUPS):
             cgroup = open_cgroups.enter_context(Cgroup(f"bench-{number}"))
             path = directory / f"idle-{number}"
             size = (f"bs={IDLE_BYTES}", "count=1", "conv=fsync")  # dirty would not be idle
             cgroup.run("dd", "if=/dev/zero", f"of={path}", *size)
-            if number % (CGROUPS // ACTIVE) == 0:
+            if number % (CGROUPS // active) == 0:
                 cgroup.start(program, "trickle", str(directory / f"busy-{number}"))
         yield
 

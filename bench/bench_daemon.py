@@ -23,6 +23,7 @@ from common import (
 
 SECONDS, QUICK_SECONDS = 120, 20
 WARM_UP_SECONDS = 20
+FEW = 5
 MEGABYTE = 1 << 20
 
 BAR_RSS_MB = 55.0
@@ -63,20 +64,29 @@ def _charged(cgroup: Cgroup) -> int:
 def main() -> int:
     """Measure, print, publish."""
     seconds = QUICK_SECONDS if options(__doc__ or "").quick else SECONDS
-    with compiled() as (program, directory), crowd(program, directory), Cgroup("daemon") as own:
-        listed = sum(1 for _ in CGROUP_ROOT.glob("**/memory.stat"))
-        progress(f"{listed} cgroups, {ACTIVE} of them writing; {seconds} s of `agent`")
-        cost = running(own, directory, seconds)
+    costs, listed = {}, 0
+    for active in (ACTIVE, FEW):
+        with (
+            compiled() as (program, directory),
+            crowd(program, directory, active),
+            Cgroup("daemon") as own,
+        ):
+            listed = sum(1 for _ in CGROUP_ROOT.glob("**/memory.stat"))
+            progress(f"{listed} cgroups, {active} of them writing; {seconds} s of `agent`")
+            costs[active] = running(own, directory, seconds)
     print(f"\nagent, {listed} memory cgroups, a sample a second")
-    for name, figure in cost.items():
-        print(f"  {name:24}{figure:10.2f}")
+    print(f"  {'':24}" + "".join(f"{active:4} busy" for active in costs))
+    for name in costs[ACTIVE]:
+        print(f"  {name:24}" + "".join(f"{cost[name]:9.2f}" for cost in costs.values()))
     print("\nbars")
+    cost = costs[ACTIVE]
     bars: list[dict[str, Any]] = [
         bar("RSS", cost["rss_mb"], BAR_RSS_MB, " MB"),
         bar("charge of its cgroup", cost["charge_mb"], BAR_CHARGE_MB, " MB"),
         bar("CPU of one core", cost["cpu_percent"], BAR_CPU_PERCENT, " %"),
+        bar("CPU, few busy", costs[FEW]["cpu_percent"], BAR_CPU_PERCENT, " %"),
     ]
-    publish("daemon", {"cgroups": listed, "running": cost, "bars": bars})
+    publish("daemon", {"cgroups": listed, "running": costs, "bars": bars})
     return 0
 
 
