@@ -256,7 +256,8 @@ class Collector:
 
         paths = (node.path for node in self._tree.nodes.values())
         base = namespace_base(self._root, self._hierarchy, paths) or "/"
-        collections = GoCollections(self._go.feature, self._many_uprobes)
+        counting = self._features.get("go_gc", Feature(False))
+        collections = GoCollections(counting, self._many_uprobes)
         return GoProcesses(self._root, self._hierarchy, base, collections)
 
     @property
@@ -413,7 +414,7 @@ class Collector:
     def _all_features(self) -> dict[str, Feature]:
         features = {**self._features, **self._watching.features(), **self._census.features()}
         features["slab_culprits"] = self._allocations.feature
-        features["go_gc"] = self._go.feature
+        features.update(self._go.features())
         if self._tombstones is not None:
             features["tombstones"] = self._tombstones.feature
         return features

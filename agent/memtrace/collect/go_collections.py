@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from memtrace.collect.aside import Aside
 from memtrace.collect.go_cycles import GoCycle, decode
 from memtrace.golang.binary import GoBinary, Identity
 from memtrace.golang.gcstate import KNOWN, offset_of
@@ -20,7 +21,9 @@ STAY_SECONDS = 2.0
 LEAVE_SECONDS = 60.0
 """How long after its last process it is probed still: the next one may come."""
 MAX_PROGRAMS = 256
-MAX_ATTACHED_AT_ONCE = 4
+PATIENCE_SECONDS = 0.05
+"""How long attaching is waited for: 1 to 15 ms, or as long as the program's file system takes."""
+ATTACHED_AT_ONCE = 4
 _TIMES = ("assistTime", "dedicatedMarkTime", "fractionalMarkTime", "idleMarkTime")
 
 
@@ -37,30 +40,41 @@ class _Program:
 class GoCollections:
     """Call `follow` and `drain` for each sample. `many`: as GoProbe has it.
 
-    `stay`: how many seconds a program has to be there until it is probed.
+    `stay`: how many seconds a program has to be there until it is probed; `at_once`: how many
+    are probed in one call.
     """
 
-    def __init__(self, feature: Feature, many: bool = False, stay: float = STAY_SECONDS) -> None:
+    def __init__(
+        self,
+        feature: Feature,
+        many: bool = False,
+        stay: float = STAY_SECONDS,
+        at_once: int = ATTACHED_AT_ONCE,
+    ) -> None:
         self.feature = feature
         self._many = many
         self._stay = stay
+        self._at_once = at_once
         self._probe: GoProbe | None = None
         self._programs: dict[Identity, _Program] = {}
+        self._aside: Aside[int] = Aside()
+        self._attaching: _Program | None = None
 
     def follow(self, running: Mapping[Identity, tuple[int, GoBinary]], now: float) -> None:
         """Probe what stays and leave what is gone; `running`: a pid for each program."""
         if not self.feature.enabled:
             return
         attached = 0
+        self._take_attached()
         for identity, (pid, binary) in running.items():
             program = self._programs.setdefault(identity, _Program(now, now))
             program.last = now
             stays = now - program.first >= self._stay and not program.refused
-            if program.number is None and stays and attached < MAX_ATTACHED_AT_ONCE:
+            if program.number is None and stays and attached < self._at_once:
                 attached += 1
                 self._attach(program, pid, binary)
         for identity, program in list(self._programs.items()):
-            if now - program.last > LEAVE_SECONDS:
+            if now - program.last > LEAVE_SECONDS and program is not self._attaching:
                 del self._programs[identity]
                 self._leave(program)
 
@@ -93,19 +107,36 @@ class GoCollections:
             self._probe = None
 
     def _attach(self, program: _Program, pid: int, binary: GoBinary) -> None:
+        """Begin to probe a program, aside: the kernel reads its file. One at a time."""
         probed = sum(each.number is not None for each in self._programs.values())
         if binary.probes is None or probed >= MAX_PROGRAMS:
             program.refused = True
+        elif not self._aside.busy and (probe := self._opened()) is not None:
+            points, times = binary.probes._asdict(), _times(binary)
+            self._attaching = program
+            self._aside.start(lambda: probe.follow(f"/proc/{pid}/exe", points, times))
+            self._take_attached()
+
+    def _opened(self) -> GoProbe | None:
+        if self._probe is None and self.feature.enabled:
+            try:
+                self._probe = GoProbe(self._many)
+            except BpfError as error:
+                self.feature = Feature(False, f"the kernel refused the probes: {error}")
+        return self._probe
+
+    def _take_attached(self) -> None:
+        if self._attaching is None:
             return
         try:
-            if self._probe is None:
-                self._probe = GoProbe(self._many)
-            path = f"/proc/{pid}/exe"
-            program.number = self._probe.follow(path, binary.probes._asdict(), _times(binary))
-        except BpfError as error:
-            program.refused = True
-            if self._probe is None:
-                self.feature = Feature(False, f"the kernel refused the probes: {error}")
+            number = self._aside.take(PATIENCE_SECONDS)
+        except BpfError:
+            self._attaching.refused = True
+            self._attaching = None
+            return
+        if number is not None:
+            self._attaching.number = number
+            self._attaching = None
 
     def _leave(self, program: _Program) -> None:
         if self._probe is not None and program.number is not None:

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from memtrace.collect.go_processes import GoProcesses
 
 
+_LATER = "from the second sample on"
+
+
 class LaterGo:
-    """Is what `make` makes, once `look` was called twice. `feature` holds until then."""
+    """Is what `make` makes, once `look` was called twice. `feature`: of counting collections."""
 
     def __init__(self, feature: Feature, make: Callable[[], GoProcesses]) -> None:
         self._feature = feature
@@ -45,10 +48,11 @@ class LaterGo:
         """What a gcController's bytes say, of a process that may have ended by now."""
         return None if self._made is None else self._made.heap_of(pid, block)
 
-    @property
-    def feature(self) -> Feature:
-        """Whether collections are counted, or why not."""
-        return self._feature if self._made is None else self._made.feature
+    def features(self) -> dict[str, Feature]:
+        """Whether Go processes are found, and their collections counted; or why not."""
+        if self._made is not None:
+            return self._made.features()
+        return {"go_processes": Feature(True, _LATER), "go_gc": self._feature}
 
     def lost(self) -> int:
         """Collections so far that were not told."""

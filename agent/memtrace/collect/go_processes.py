@@ -30,6 +30,7 @@ MEMORY_SETTINGS = ("containermaxprocs", "updatemaxprocs", "madvdontneed")
 """Of GODEBUG (go.dev/doc/godebug), what bears on memory and on GOMAXPROCS."""
 _NANO = 1e-9
 _HIDDEN = "its memory cannot be read ({}): it needs CAP_SYS_PTRACE"
+_STUCK = "no new Go processes are found: a program's file system does not answer"
 _EARLY = "its runtime has not begun yet, or keeps its figures in an unknown way"
 
 
@@ -117,10 +118,12 @@ class GoProcesses:
         state = None if minor is None else decode(block, minor)
         return None if state is None else heap_of(state)
 
-    @property
-    def feature(self) -> Feature:
-        """Whether collections are counted, or why not."""
-        return self._collections.feature
+    def features(self) -> dict[str, Feature]:
+        """Whether Go processes are found, and their collections counted; or why not."""
+        found = Feature(True, "each sample; what became one by exec within 64 s")
+        if self._finder.stuck:
+            found = Feature(False, _STUCK)
+        return {"go_processes": found, "go_gc": self._collections.feature}
 
     def lost(self) -> int:
         """Collections so far that were not told."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from memtrace.collect.bare_sample import bare_sample, cgroup_figures
-from memtrace.collect.go_collections import GoCollections
+from memtrace.collect.go_collections import MAX_PROGRAMS, GoCollections
 from memtrace.collect.go_processes import GoProcesses
 from memtrace.collect.live import EXIT_MISSING, EXIT_RUNTIME, LiveError
 from memtrace.host.hierarchy import HostError, find_hierarchy, walk
@@ -36,7 +36,9 @@ class GoSamples(Closing):
         entries = list(walk(self.hierarchy))
         base = namespace_base(root, self.hierarchy, (entry.path for entry in entries))
         facts = kernel_facts(QUESTIONS)
-        collections = GoCollections(go_gc_feature(facts), has_uprobe_multi(facts), stay=0.0)
+        collections = GoCollections(
+            go_gc_feature(facts), has_uprobe_multi(facts), stay=0.0, at_once=MAX_PROGRAMS
+        )
         self._processes = GoProcesses(root, self.hierarchy, base or "/", collections)
 
     def sample(self) -> Sample:
@@ -51,7 +53,7 @@ class GoSamples(Closing):
             self.hierarchy,
             [replace(each, go=self._processes.of(each.cgroup_id)) for each in cgroups],
         )
-        return replace(sample, features={"go_gc": self._processes.feature})
+        return replace(sample, features=self._processes.features())
 
     def wait(self, seconds: float, progress: Callable[[float], None] | None = None) -> None:
         """Return after so long, or soon after `stop`. `progress` is told the seconds left."""

@@ -1,0 +1,45 @@
+"""Jobs on a thread of their own."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from memtrace.collect.aside import Aside
+
+
+def test_a_result_is_taken_once() -> None:
+    """Then there is room for the next one."""
+    aside: Aside[int] = Aside()
+    assert aside.take(0) is None
+    aside.start(lambda: 7)
+    assert aside.take(5) == 7
+    assert aside.take(0) is None
+    assert not aside.busy
+
+
+def test_a_job_that_hangs_delays_nobody() -> None:
+    """It is busy until it ends, and nothing else is begun."""
+    aside: Aside[int] = Aside()
+    end = threading.Event()
+    aside.start(lambda: 1 if end.wait(10) else 0)
+    assert aside.take(0.01) is None
+    assert aside.busy
+    with pytest.raises(ValueError, match="one thing"):
+        aside.start(lambda: 2)
+    end.set()
+    assert aside.take(5) == 1
+
+
+def test_what_a_job_raises_is_raised_where_it_is_taken() -> None:
+    """And the next one can begin."""
+    aside: Aside[int] = Aside()
+
+    def fail() -> int:
+        raise OSError("gone")
+
+    aside.start(fail)
+    with pytest.raises(OSError, match="gone"):
+        aside.take(5)
+    assert not aside.busy
