@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from memtrace.commands.common import STATE_DIR
-from memtrace.kernel.plan import STACKS, OnDemand, Plan
+from memtrace.kernel.plan import OnDemand, Plan
 from memtrace.kernel.support import KernelFacts
 from memtrace.model.checks import Check
 from memtrace.samples import Feature
@@ -134,8 +134,7 @@ def _feature(name: str, feature: Feature) -> Check:
 def _on_demand(name: str, found: OnDemand) -> Check:
     if found.missing:
         return _feature(name, Feature(False, found.missing))
-    how = "sampled" if name == STACKS else f"memtrace top --watch {name}"
-    return _feature(name, Feature(True, f"on demand: {how}"))
+    return _feature(name, Feature(True, f"on demand: memtrace top --watch {name}"))
 
 
 def _stalls(root: Path) -> Check:
@@ -162,7 +161,7 @@ def _stalls(root: Path) -> Check:
 
 _OPTIONAL = (
     ("CAP_DAC_READ_SEARCH", "names of containers whose state only root may read"),
-    ("CAP_SYS_PTRACE", "names and disk I/O of processes that other users run"),
+    ("CAP_SYS_PTRACE", "names, disk I/O and Go heaps of processes that other users run"),
     ("CAP_NET_ADMIN", "stalls of processes"),
 )
 
