@@ -80,7 +80,7 @@ def test_collections_are_counted(subject: Subject) -> None:
     assert cycles == subject.ask("stats")["cycles"] >= 7
 
 
-def test_the_heap_profile_names_who_holds_memory(subject: Subject) -> None:
+def test_the_heap_profile_names_who_holds_memory(built: Program, subject: Subject) -> None:
     """The function that allocated what is still in use; sampled, so about as much."""
     binary = subject.binary
     assert binary.profile is not None
@@ -88,7 +88,7 @@ def test_the_heap_profile_names_who_holds_memory(subject: Subject) -> None:
     for _ in range(3):
         subject.ask("gc")
     buckets, rate = (binary.running_at(each, subject.mapped) for each in binary.profile)
-    profile = read_profile(buckets, rate, subject.read)
+    profile = read_profile(buckets, rate, subject.read, built.minor)
     with open(f"/proc/{subject.process.pid}/exe", "rb") as file:
         symbols = Symbols(file.fileno())
     shift = binary.base - subject.mapped
@@ -113,4 +113,4 @@ def test_a_program_without_a_profile_says_so(built: Program) -> None:
             subject.binary.running_at(each, subject.mapped) for each in subject.binary.profile
         )
         with pytest.raises(Refusal, match="keeps no heap profile"):
-            read_profile(*places, subject.read)
+            read_profile(*places, subject.read, built.minor)

@@ -4,7 +4,8 @@ The runtime notes every 512 KiB or so which calls allocated (runtime.MemProfileR
 what of that was freed. `find_profile` finds where, `read_profile` walks the list through a
 function that reads the process. Programs that never call runtime.MemProfile (net/http/pprof
 does) have a rate of 0 and an empty list. Knows no process and no names.
-Source: runtime/mprof.go; scaleHeapSample in runtime/pprof/protomem.go.
+Source: runtime/mprof.go; scaleHeapSample in runtime/pprof/protomem.go; for what the linker
+leaves out, loadlib in cmd/link/internal/ld/lib.go.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from typing import NamedTuple
 
 from memtrace.golang.elf import Elf
 from memtrace.golang.machine import LEA_OPCODES, LOAD_OPCODES, code_of, is_data
-from memtrace.golang.pclntab import Function
+from memtrace.golang.pclntab import Function, open_pclntab
 from memtrace.golang.refusal import Refusal, State
 
 MAX_BUCKETS = 50_000
 _MAX_STACK = 1024  # what GODEBUG=profstackdepth may be set to
 _USUAL_STACK = 32
+KEPT_STACK = 32
+"""Calls of a stack that are told, the innermost."""
 _MAX_ADDRESS = 1 << 47
 _MAX_RATE = 1 << 40
 _MEMORY = 1  # memProfile among the types of buckets
@@ -29,11 +32,15 @@ _MEMORY = 1  # memProfile among the types of buckets
 _FLUSH, _BUCKET = "runtime.mProf_FlushLocked", "runtime.stkbucket"
 _CACHE, _SAMPLE = "runtime.allocmcache", "runtime.profilealloc"
 FUNCTIONS = frozenset((_FLUSH, _BUCKET, _CACHE, _SAMPLE))
+# Whichever the linker looks for: the first before Go 1.23, the second since.
+_READERS = frozenset(("runtime.MemProfile", "runtime.memProfileInternal"))
 
-# struct bucket: next, allnext, typ, hash, size, nstk; the stack; memRecord, whose first words
-# are the allocations and frees up to the last collection but one.
+# struct bucket: next, allnext, typ, hash, size, nstk; the stack; memRecord: allocations and
+# frees up to the last collection but one, and of three cycles since.
 _HEADER = Struct("<8xQQ8xQQ")
-_COUNTS = Struct("<QQ")
+_COUNTS = Struct("<8Q")
+_COUNTS_WITH_BYTES = Struct("<" + 4 * "QQ16x")  # up to Go 1.26
+_LAST_WITH_BYTES = 26
 _WORD = Struct("<Q")
 
 Read = Callable[[int, int], bytes]  # address, size -> that many bytes, or fewer; OSError
@@ -57,6 +64,19 @@ class Held(NamedTuple):
     size: int  # bytes
 
 
+class _Bucket(NamedTuple):
+    """One call stack: objects of `size` bytes each, by the `counts` of _COUNTS."""
+
+    following: int
+    stack: tuple[int, ...]
+    size: int
+    counts: tuple[int, ...]
+
+
+class SwitchedOffError(Refusal):
+    """The runtime takes no samples: runtime.MemProfileRate is 0."""
+
+
 class HeapProfile(NamedTuple):
     """The profile: samples are one in `rate` bytes; not `complete` after MAX_BUCKETS."""
 
@@ -76,54 +96,62 @@ def find_profile(elf: Elf, functions: dict[str, Function]) -> ProfilePlaces:
     return ProfilePlaces(_only(elf, flush & bucket), _only(elf, cache & sample))
 
 
-def read_profile(buckets: int, rate: int, read: Read) -> HeapProfile:
-    """The profile of a process, whose variables are at these addresses.
+def left_out(elf: Elf) -> bool:
+    """Whether the linker left the profile out, as nothing in the program reads it.
 
-    Refusal, with the reason, where there is none; OSError from `read`.
+    Refusal where its functions cannot be told.
+    """
+    return not open_pclntab(elf).find(_READERS)
+
+
+def read_profile(buckets: int, rate: int, read: Read, minor: int) -> HeapProfile:
+    """The profile of a process, whose variables are at these addresses. `minor`: 25 of Go 1.25.
+
+    Refusal, with the reason, where there is none; OSError from `read`. Before the second
+    collection, everything that was counted, as runtime.MemProfile has it.
     """
     every = _word(read, rate)
     if every == 0:
-        raise Refusal(State.IMPLAUSIBLE, "the program keeps no heap profile")
+        raise SwitchedOffError(State.IMPLAUSIBLE, "the program keeps no heap profile")
     if every > _MAX_RATE:
         raise Refusal(State.IMPLAUSIBLE, f"a heap profile of one sample in {every} bytes")
-    held = []
+    found: list[_Bucket] = []
+    layout = _COUNTS_WITH_BYTES if minor <= _LAST_WITH_BYTES else _COUNTS
     address = _word(read, buckets)
-    for _ in range(MAX_BUCKETS):
-        if address == 0:
-            break
-        address, sampled = _read_bucket(read, address)
-        if sampled and sampled.objects:
-            held.append(_scaled(sampled, every))
-    return HeapProfile(every, tuple(held), address == 0)
+    while address and len(found) < MAX_BUCKETS:
+        found.append(_read_bucket(read, address, layout))
+        address = found[-1].following
+    published = 2 if any(any(bucket.counts[:2]) for bucket in found) else None
+    held = (_held(bucket, bucket.counts[:published], every) for bucket in found)
+    return HeapProfile(every, tuple(each for each in held if each), address == 0)
 
 
-def _read_bucket(read: Read, address: int) -> tuple[int, Held | None]:
-    """The next bucket's address and what is in this one; None where counts make no sense."""
+def _read_bucket(read: Read, address: int, layout: Struct) -> _Bucket:
     if not 0 < address < _MAX_ADDRESS or address % 8:
         raise Refusal(State.IMPLAUSIBLE, "the heap profile's list leads nowhere")
-    usual = _HEADER.size + 8 * _USUAL_STACK + _COUNTS.size
+    usual = _HEADER.size + 8 * _USUAL_STACK + layout.size
     data = read(address, usual)
     if len(data) < _HEADER.size:
         raise Refusal(State.IMPLAUSIBLE, "the heap profile's list leads nowhere")
     following, kind, size, depth = _HEADER.unpack_from(data)
     if kind != _MEMORY or depth > _MAX_STACK:
         raise Refusal(State.IMPLAUSIBLE, "the heap profile's list holds something else")
-    end = _HEADER.size + 8 * depth + _COUNTS.size
+    end = _HEADER.size + 8 * depth + layout.size
     data = data if end <= len(data) else read(address, end)
     if end > len(data):
         raise Refusal(State.IMPLAUSIBLE, "the heap profile's list leads nowhere")
-    stack = unpack_from(f"<{depth}Q", data, _HEADER.size)
-    allocated, freed = _COUNTS.unpack_from(data, end - _COUNTS.size)
-    objects = allocated - freed
-    sensible = objects >= 0 and objects * size < _MAX_ADDRESS
-    return following, Held(stack, objects, objects * size) if sensible else None
+    stack = unpack_from(f"<{min(depth, KEPT_STACK)}Q", data, _HEADER.size)
+    return _Bucket(following, stack, size, layout.unpack_from(data, end - layout.size))
 
 
-def _scaled(held: Held, rate: int) -> Held:
-    """What was most likely there, of which this was sampled."""
-    each = held.size / held.objects
-    chance = 1 - math.exp(-each / rate) if rate > 1 and each else 1.0
-    return Held(held.stack, round(held.objects / chance), round(held.size / chance))
+def _held(bucket: _Bucket, counts: tuple[int, ...], rate: int) -> Held | None:
+    """What was most likely there, of which this was sampled; None: nothing, or nonsense."""
+    objects = sum(counts[::2]) - sum(counts[1::2])  # allocations, frees
+    size = objects * bucket.size
+    if objects <= 0 or not 0 < size < _MAX_ADDRESS:
+        return None
+    chance = 1 - math.exp(-bucket.size / rate) if rate > 1 else 1.0
+    return Held(bucket.stack, round(objects / chance), round(size / chance))
 
 
 def _only(elf: Elf, found: set[int]) -> int:

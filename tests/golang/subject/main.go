@@ -1,7 +1,7 @@
 // subject: a Go program that holds memory, and says of itself what its runtime knows.
 //
-// One command a line on standard input: stats, gc, hold MIB, drop, percent N, limit BYTES,
-// procs N, callers. Each is answered by one line of JSON on standard output.
+// One command a line on standard input: stats, gc, hold MIB, keep MIB, drop, percent N, limit BYTES,
+// procs N, callers, profile. Each is answered by one line of JSON on standard output.
 package main
 
 import (
@@ -21,6 +21,15 @@ func holdMebibyte() []byte {
 	block := make([]byte, 1<<20)
 	for at := 0; at < len(block); at += 4096 {
 		block[at] = 1
+	}
+	return block
+}
+
+//go:noinline
+func keepMebibyte() []byte {
+	block := make([]byte, 1<<20)
+	for at := 0; at < len(block); at += 4096 {
+		block[at] = 2
 	}
 	return block
 }
@@ -52,10 +61,27 @@ func callers() {
 	fmt.Println("]")
 }
 
-// profiled keeps the heap profile in the program: the linker drops it where nobody reads it.
-func profiled() int {
-	count, _ := runtime.MemProfile(nil, false)
-	return count
+// profile says what is in use by call stack, as it was sampled: objects, bytes, functions. It also
+// keeps the samples in the program: the linker drops them where nobody reads them.
+func profile() {
+	records := make([]runtime.MemProfileRecord, 1000)
+	count, _ := runtime.MemProfile(records, false)
+	fmt.Print("[")
+	for at := range records[:count] {
+		if at > 0 {
+			fmt.Print(", ")
+		}
+		record := &records[at]
+		fmt.Printf("[%d, %d, [", record.InUseObjects(), record.InUseBytes())
+		for depth, pc := range record.Stack() {
+			if depth > 0 {
+				fmt.Print(", ")
+			}
+			fmt.Printf("%q", runtime.FuncForPC(pc-1).Name())
+		}
+		fmt.Print("]]")
+	}
+	fmt.Println("]")
 }
 
 func do(command string, number int) {
@@ -65,6 +91,10 @@ func do(command string, number int) {
 	case "hold":
 		for ; number > 0; number-- {
 			held = append(held, holdMebibyte())
+		}
+	case "keep":
+		for ; number > 0; number-- {
+			held = append(held, keepMebibyte())
 		}
 	case "drop":
 		held = nil
@@ -80,8 +110,11 @@ func do(command string, number int) {
 	case "callers":
 		callers()
 		return
+	case "profile":
+		profile()
+		return
 	}
-	fmt.Println(profiled())
+	fmt.Println(len(held))
 }
 
 func main() {

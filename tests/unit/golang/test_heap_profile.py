@@ -21,16 +21,31 @@ EVERY = 512 << 10
 class Memory:
     """Words and buckets at addresses; elsewhere nothing is mapped."""
 
-    def __init__(self, rate: int = EVERY, first: int = 0) -> None:
+    def __init__(self, rate: int = EVERY, first: int = 0, minor: int = 25) -> None:
+        self.minor = minor
         self.parts = {HEAD: pack("<Q", first), RATE: pack("<Q", rate)}
 
     def bucket(
         self, at: int, following: int, stack: tuple[int, ...], size: int, live: int, kind: int = 1
     ) -> None:
-        """A bucket with `live` objects of `size` bytes in use, of 1,000 ever."""
+        """A bucket with `live` objects of `size` bytes in use, of 1,000 ever, and 3 since."""
+        self.put(at, following, stack, size, (1000, 1000 - live, 1, 0, 1, 0, 1, 0), kind)
+
+    def put(
+        self,
+        at: int,
+        following: int,
+        stack: tuple[int, ...],
+        size: int,
+        counts: tuple[int, ...],
+        kind: int = 1,
+    ) -> None:
+        """A bucket with allocations and frees until the last collection but one, and since."""
         header = pack("<6Q", 0, following, kind, 0, size, len(stack))
-        counts = pack("<QQ", 1000, 1000 - live)
-        self.parts[at] = header + pack(f"<{len(stack)}Q", *stack) + counts + bytes(96)
+        pairs = zip(counts[::2], counts[1::2], strict=True)
+        unread = bytes(16 if self.minor < 27 else 0)  # the same in bytes
+        data = b"".join(pack("<2Q", *pair) + unread for pair in pairs)
+        self.parts[at] = header + pack(f"<{len(stack)}Q", *stack) + data
 
     def read(self, address: int, size: int) -> bytes:
         """As pread does: less where less is mapped."""
@@ -41,7 +56,7 @@ class Memory:
 
 def profile(memory: Memory) -> HeapProfile:
     """What is read."""
-    return read_profile(HEAD, RATE, memory.read)
+    return read_profile(HEAD, RATE, memory.read, memory.minor)
 
 
 def test_what_is_in_use_is_scaled_by_its_chance_to_be_seen() -> None:
@@ -66,11 +81,32 @@ def test_every_allocation_is_counted_at_a_rate_of_one() -> None:
     assert profile(memory).held == (((7,), 5, 80),)
 
 
-def test_deep_stacks_are_read_whole() -> None:
-    """Deeper than what is read at first."""
+@pytest.mark.parametrize("minor", [19, 26, 27, 30])
+def test_what_no_collection_published_yet_counts_before_the_second(minor: int) -> None:
+    """As runtime.MemProfile has it, and only while nothing at all is published."""
+    memory = Memory(rate=1, first=0x2000, minor=minor)
+    memory.put(0x2000, 0x3000, (7,), 16, (0, 0, 5, 0, 4, 1, 3, 0))
+    memory.put(0x3000, 0, (8,), 32, (0, 0, 1, 1, 0, 0, 0, 0))
+    assert profile(memory).held == (((7,), 11, 176),)
+    memory.put(0x3000, 0, (8,), 32, (1, 1, 1, 0, 0, 0, 0, 0))
+    assert profile(memory).held == ()
+
+
+def test_counts_that_make_no_sense_are_left_out() -> None:
+    """More freed than allocated, no size, more than an address space."""
+    memory = Memory(first=0x2000)
+    memory.put(0x2000, 0x3000, (7,), 16, (1, 2, 0, 0, 0, 0, 0, 0))
+    memory.put(0x3000, 0x4000, (7,), 0, (2, 1, 0, 0, 0, 0, 0, 0))
+    memory.put(0x4000, 0, (7,), 1 << 46, (4, 1, 0, 0, 0, 0, 0, 0))
+    assert profile(memory).held == ()
+
+
+def test_deep_stacks_keep_their_innermost_calls() -> None:
+    """Also those deeper than what is read at first; their counts stand behind the stack."""
     memory = Memory(first=0x2000)
     memory.bucket(0x2000, 0, tuple(range(128)), 1 << 30, 1)
-    assert profile(memory).held[0].stack == tuple(range(128))
+    assert profile(memory).held[0].stack == tuple(range(32))
+    assert profile(memory).held[0].objects == 1
 
 
 def test_no_profile_has_a_reason() -> None:
