@@ -402,6 +402,31 @@ class GoProcess:
     gc: GoCycles | None = None
 
 
+class HeapFunction(NamedTuple):
+    """What functions hold of a Go heap, estimated from samples: `bytes` in `objects`.
+
+    `function`: the innermost of the program's own, None where nothing tells; `frames` are those
+    of the stack that holds most of it, the innermost first, "" where one has no name.
+    """
+
+    function: str | None
+    frames: tuple[str, ...]
+    bytes: int
+    objects: int
+
+
+class GoHeapFunctions(NamedTuple):
+    """Who holds a Go heap, the largest first, and what all others hold together.
+
+    `rows` and `other_bytes` are None where it is not known. `reason`: why not, or what is
+    left out; empty otherwise.
+    """
+
+    rows: tuple[HeapFunction, ...] | None = None
+    other_bytes: int | None = None
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class CgroupSample:
     """One memory cgroup at one moment. `path` starts with / inside the memory hierarchy.

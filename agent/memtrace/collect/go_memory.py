@@ -13,6 +13,8 @@ from pathlib import Path
 
 from memtrace.golang.binary import GoBinary
 from memtrace.golang.gcstate import BLOCK_BYTES, GcState, decode
+from memtrace.golang.heap_profile import HeapProfile, read_profile
+from memtrace.golang.refusal import Refusal, State
 from memtrace.host.procfs import lowest_mapping
 from memtrace.samples import GoHeap
 
@@ -66,6 +68,8 @@ class GoMemory:
         if program.places is None or program.build is None or program.build.minor is None:
             raise ValueError("nothing is known of where its runtime keeps what")
         places = program.places
+        self._program = program
+        self._mapped = mapped
         self.controller = program.running_at(places.gc_controller, mapped)
         self._procs_at = _moved(program, places.gomaxprocs, mapped)
         self._cycles_at = _moved(program, places.cycles, mapped)
@@ -91,6 +95,22 @@ class GoMemory:
             self._heap = heap
         return self._heap
 
+    def heap_profile(self) -> HeapProfile:
+        """The runtime's own heap profile now; Refusal with the reason where there is none.
+
+        Reads up to 50,000 stacks of calls one by one: on demand only.
+        """
+        places = self._program.profile
+        if places is None:
+            reason = self._program.missing.get("heap_profile", "its heap profile was not found")
+            raise Refusal(State.IMPLAUSIBLE, reason)
+        buckets, rate = (self._program.running_at(each, self._mapped) for each in places)
+        return read_profile(buckets, rate, self._mapped_bytes, self._minor)
+
+    def ended(self) -> bool:
+        """Whether the memory is gone: the process ended or runs another program."""
+        return not self._mapped_bytes(self.controller, 1)
+
     def close(self) -> None:
         """Give the descriptor back. May be called twice."""
         if self._fd >= 0:
@@ -107,6 +127,13 @@ class GoMemory:
         value = int(_NUMBER.unpack(self._bytes(address, _NUMBER.size))[0])
         plausible = least <= value and (least == 0 or value <= _MOST_PROCS)
         return value if plausible else None
+
+    def _mapped_bytes(self, address: int, size: int) -> bytes:
+        """What is mapped there, down to nothing."""
+        try:
+            return os.pread(self._fd, size, address)
+        except (OSError, OverflowError):
+            return b""
 
     def _bytes(self, address: int, size: int) -> bytes:
         try:

@@ -101,6 +101,11 @@ class GoProcesses:
         """The processes of a cgroup alone; the same object when nothing moved."""
         return self._of.get(cgroup, ())
 
+    def memory_of(self, process: GoProcess) -> GoMemory | None:
+        """The open memory of a process that was told; None: it has none, or ended."""
+        one = self._followed.get(process.pid)
+        return None if one is None or one.start != process.start else one.memory
+
     def controllers(self) -> dict[int, tuple[int, int]]:
         """Where each process has its gcController, and its start in ticks, by pid."""
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from memtrace.kernel.errors import BpfError
 from memtrace.kernel.go_plan import go_gc_feature, has_uprobe_multi
 from memtrace.kernel.plan import QUESTIONS
 from memtrace.kernel.support import kernel_facts
-from memtrace.samples import Sample
+from memtrace.samples import GoHeapFunctions, GoProcess, Sample
 
 _STEP_SECONDS = 0.1
 
@@ -54,6 +54,13 @@ class GoSamples(Closing):
             [replace(each, go=self._processes.of(each.cgroup_id)) for each in cgroups],
         )
         return replace(sample, features=self._processes.features())
+
+    def heap_functions(self, processes: Iterable[GoProcess]) -> dict[int, GoHeapFunctions]:
+        """Which functions hold the heap of each now, by pid; read from their memory, on demand."""
+        from memtrace.collect.go_heap import heap_functions
+
+        pairs = ((each, self._processes.memory_of(each)) for each in processes)
+        return heap_functions(self._root, pairs)
 
     def wait(self, seconds: float, progress: Callable[[float], None] | None = None) -> None:
         """Return after so long, or soon after `stop`. `progress` is told the seconds left."""

@@ -9,7 +9,7 @@ from memtrace.model.go_limits import beside
 from memtrace.model.go_remarks import remarks
 from memtrace.model.go_shapes import NONE, Beside, GoRow, GoTable
 from memtrace.model.rank import TOP
-from memtrace.samples import CgroupSample, GoCycles, GoProcess
+from memtrace.samples import CgroupSample, GoCycles, GoHeapFunctions, GoProcess
 
 
 def own_rows(
@@ -38,6 +38,14 @@ def joined(own: Sequence[GoRow] | None, below: Sequence[GoTable | None]) -> GoTa
     rows = in_order([*(own or ()), *(row for part in parts for row in part.rows)])
     rest = sum(max(0, _size(row)) for row in rows[TOP:]) + sum(part.other_bytes for part in parts)
     return GoTable(tuple(rows[:TOP]), rest, tuple(own or ()))
+
+
+def with_heap(row: GoRow, heap: GoHeapFunctions | None) -> GoRow:
+    """Return the row with the functions that hold most of its heap; None: not asked for."""
+    if heap is None or heap.rows is None or heap.other_bytes is None:
+        return row._replace(heap_functions=heap)
+    rest = heap.other_bytes + sum(each.bytes for each in heap.rows[TOP:])
+    return row._replace(heap_functions=heap._replace(rows=heap.rows[:TOP], other_bytes=rest))
 
 
 def in_order(rows: Iterable[GoRow]) -> list[GoRow]:

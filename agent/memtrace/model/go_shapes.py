@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memtrace.samples import GoProcess
+from memtrace.samples import GoHeapFunctions, GoProcess
 
 SHARE = 0.9
 """Of the limit, at most: the runtime may exceed its own limit for a moment."""
@@ -34,6 +34,7 @@ class GoRow(NamedTuple):
     `allocated_delta_bytes` and `gc_cycles_delta` count from the sample before;
     `gc_cpu_fraction` is the CPU time of its garbage collector in that interval as a share of
     what GOMAXPROCS allows. `remarks` are sentences about its settings. None: unknown.
+    `heap_functions` None: not asked for.
     """
 
     process: GoProcess
@@ -43,6 +44,7 @@ class GoRow(NamedTuple):
     gc_cycles_delta: int | None = None
     gc_cpu_fraction: float | None = None
     remarks: tuple[str, ...] = ()
+    heap_functions: GoHeapFunctions | None = None
 
 
 class GoTable(NamedTuple):

@@ -14,7 +14,8 @@ from memtrace.model.selection import display_name
 from memtrace.model.shapes import Container, Snapshot
 from memtrace.model.units import short_size
 from memtrace.samples import GoHeap
-from memtrace.views.go_json import go_row
+from memtrace.views.go_heap import heap_lines
+from memtrace.views.go_json import go_row, heap_by_function
 from memtrace.views.json import line_of
 from memtrace.views.text import columns, cut, cut_middle, pad, printable
 
@@ -73,11 +74,12 @@ def _document(snapshot: Snapshot, row: GoRow, homes: Mapping[int, Container]) ->
         "container": source.identity.container,
         "name": source.identity.name,
         **go_row(row),
+        **heap_by_function(row),
     }
 
 
 def render_text(snapshot: Snapshot, page: Page) -> str:
-    """Return the table, each process with what is to be said of its settings below it."""
+    """Return the table, each process with its settings' remarks and who holds its heap below."""
     if not page.rows:
         return "No Go process was found.\n"
     width = max(page.width, _LEAST_WIDTH)
@@ -87,6 +89,7 @@ def render_text(snapshot: Snapshot, page: Page) -> str:
     for row in page.rows:
         line = _Line(row, homes.get(row.cgroup_id), page.seconds)
         lines.append(_joined(kept, [column.text(line) for column in kept], width))
+        lines += heap_lines(row.heap_functions, width)
         for remark in row.remarks:
             lines += textwrap.wrap(
                 printable(remark), width, initial_indent="        ! ", subsequent_indent=" " * 10

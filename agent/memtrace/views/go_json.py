@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from memtrace.model.go_shapes import GoRow, GoTable
-from memtrace.samples import GoCycles, GoHeap
+from memtrace.samples import GoCycles, GoHeap, GoHeapFunctions
 
 _NO_HEAP = dict.fromkeys(GoHeap._fields)
+_NOT_ASKED = GoHeapFunctions(reason="not asked for: --heap")
 
 
 def go_list(table: GoTable | None) -> list[dict[str, Any]] | None:
@@ -39,6 +40,16 @@ def go_row(row: GoRow) -> dict[str, Any]:
         "gc_cpu_fraction": _rounded(row.gc_cpu_fraction),
         "age_seconds": None if heap is None else round(process.age_seconds, 3),
         "remarks": list(row.remarks),
+    }
+
+
+def heap_by_function(row: GoRow) -> dict[str, Any]:
+    """Return who holds its heap; only `memtrace go` lists it."""
+    heap = row.heap_functions or _NOT_ASKED
+    return {
+        "heap_by_function": None if heap.rows is None else [each._asdict() for each in heap.rows],
+        "heap_by_function_other_bytes": heap.other_bytes,
+        "heap_by_function_reason": heap.reason,
     }
 
 

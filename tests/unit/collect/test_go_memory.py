@@ -13,9 +13,11 @@ from memtrace.golang.binary import GoBinary
 from memtrace.golang.buildinfo import BuildInfo
 from memtrace.golang.gccontroller import Places
 from memtrace.golang.gcstate import BLOCK_BYTES, OFFSETS
-from memtrace.golang.refusal import State
+from memtrace.golang.heap_profile import ProfilePlaces
+from memtrace.golang.refusal import Refusal, State
 
 CONTROLLER, PROCS, CYCLES = 0x2000, 0x3000, 0x3010
+BUCKETS, RATE = 0x3020, 0x3028
 BASE, MAPPED = 0x1000, 0x400
 MIB = 1 << 20
 FIGURES = {
@@ -37,7 +39,9 @@ FIGURES = {
 def program(cycles: int | None = CYCLES) -> GoBinary:
     """A binary whose places are known."""
     build = BuildInfo("go1.25.5", 25, "example.org/app", {})
-    return GoBinary(State.GO, build=build, base=BASE, places=Places(CONTROLLER, PROCS, cycles))
+    places = Places(CONTROLLER, PROCS, cycles)
+    profile = ProfilePlaces(BUCKETS, RATE)
+    return GoBinary(State.GO, build=build, base=BASE, places=places, profile=profile)
 
 
 class Process:
@@ -137,3 +141,27 @@ def test_an_ended_process_is_told(process: Process) -> None:
         memory.read()
     memory.close()
     memory.close()
+
+
+def test_the_heap_profile_is_where_the_program_was_mapped(process: Process) -> None:
+    """Its variables are; buckets are wherever they were allocated."""
+    header = struct.pack("<6Q", 0, 0, 1, 0, 1 << 30, 1)
+    process.put(BUCKETS, struct.pack("<QQ", 0x3100, 512 << 10))
+    process.put(0x3100 + BASE - MAPPED, header + struct.pack("<17Q", 0x1234, 3, 1, *[0] * 14))
+    profile = process.open().heap_profile()
+    assert profile.held == (((0x1234,), 2, 2 << 30),)
+    process.put(BUCKETS, struct.pack("<Q", 0x7000_0000))
+    with pytest.raises(Refusal, match="leads nowhere"):
+        process.open().heap_profile()
+
+
+def test_an_ended_process_has_no_heap_profile(process: Process) -> None:
+    """It is told apart from a profile that makes no sense."""
+    memory = process.open()
+    assert not memory.ended()
+    (process.root / "proc/7/mem").write_bytes(b"")
+    with pytest.raises(Refusal):
+        memory.heap_profile()
+    assert memory.ended()
+    memory.close()
+    assert memory.ended()

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from memtrace.model.go import joined, own_rows
+from memtrace.model.go import joined, own_rows, with_heap
 from memtrace.model.go_limits import beside
 from memtrace.model.go_remarks import expected_procs, remarks
 from memtrace.model.go_shapes import Beside, GoRow
-from memtrace.samples import CgroupSample, GoCycles, GoHeap, GoProcess, Memory
+from memtrace.samples import (
+    CgroupSample,
+    GoCycles,
+    GoHeap,
+    GoHeapFunctions,
+    GoProcess,
+    HeapFunction,
+    Memory,
+)
 from tests.unit.model.builders import MIB, cgroup
 
 HEAP = GoHeap(100, None, 4, 80 * MIB, 90 * MIB, 10 * MIB, 4 * MIB, 160 * MIB, 100 * MIB, 1000 * MIB)
@@ -150,3 +158,19 @@ def test_never_more_than_nine_tenths_are_advised() -> None:
     assert beside(100 * MIB, Memory(anon_bytes=0), []).advised_bytes == 90 * MIB
     assert beside(100 * MIB, None, []).advised_bytes is None
     assert beside(None, Memory(anon_bytes=0), []).advised_bytes is None
+
+
+def test_of_a_heap_the_largest_functions_are_shown() -> None:
+    """Twenty; what the others hold is in the sum."""
+    held = tuple(HeapFunction(f"main.f{size}", (), size, 1) for size in range(30, 0, -1))
+    row = with_heap(rows(process(), None), GoHeapFunctions(held, 7))
+    assert row.heap_functions is not None
+    assert row.heap_functions.rows == held[:20]
+    assert row.heap_functions.other_bytes == 7 + sum(range(1, 11))
+
+
+def test_a_heap_without_functions_keeps_its_reason() -> None:
+    """And one nobody asked for is none."""
+    unknown = GoHeapFunctions(reason="it ended")
+    assert with_heap(rows(process(), None), unknown).heap_functions == unknown
+    assert with_heap(rows(process(), None), None).heap_functions is None

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import jsonschema
 
-from memtrace.model.go import own_rows
+from memtrace.model.go import own_rows, with_heap
 from memtrace.model.go_shapes import GoRow
 from memtrace.model.modeler import Modeler
 from memtrace.model.shapes import Snapshot
-from memtrace.samples import GoCycles, GoProcess
+from memtrace.samples import GoCycles, GoHeapFunctions, GoProcess, HeapFunction
 from memtrace.views.go import Page, render_json, render_text
 from memtrace.views.go_json import go_list
 from memtrace.views.json import render
@@ -94,6 +94,61 @@ def test_the_table_fits_and_is_harmless() -> None:
         assert "3 more processes" in text
     assert "80M" in text
     assert "none" in text  # no GOMEMLIMIT
+
+
+def with_heaps() -> tuple[Snapshot, list[GoRow]]:
+    """The same, and who holds the heap of the first, and why that of the second is not known."""
+    snapshot, (first, second) = shown()
+    held = (
+        HeapFunction("main.load <- ma\x1bin.main", ("main.load", "ma\x1bin.main"), 41 * MIB, 41),
+        HeapFunction(None, ("",), 1 * MIB, 3),
+    )
+    heaps = (
+        GoHeapFunctions(held, 23 * MIB, "only a part was read"),
+        GoHeapFunctions(reason="the program keeps no heap profile " * 5),
+    )
+    return snapshot, [with_heap(first, heaps[0]), with_heap(second, heaps[1])]
+
+
+def test_who_holds_a_heap_stands_below_its_process() -> None:
+    """Amount and share of each function and of all others, cut to the width; or the reason."""
+    snapshot, rows = with_heaps()
+    lines = render_text(snapshot, Page(rows, 0, 2.0, 100)).splitlines()
+    assert lines[2] == "         41 MiB   63%  main.load <- ma\\x1bin.main"
+    assert lines[3] == "        1.0 MiB    2%  (functions without names)"
+    assert lines[4] == "         23 MiB   35%  (all other functions)"
+    assert lines[5] == "        heap by function: only a part was read"
+    text = render_text(snapshot, Page(rows, 0, 2.0, 60))
+    assert max(map(len, text.splitlines())) <= 60
+    assert "heap by function: the program keeps no heap profile" in text
+
+
+def test_an_empty_profile_is_a_sentence() -> None:
+    """Not a missing line."""
+    snapshot, (first, _) = shown()
+    row = with_heap(first, GoHeapFunctions((), 0))
+    assert "no allocation was sampled yet" in render_text(snapshot, Page([row]))
+
+
+def test_who_holds_a_heap_is_in_the_line_of_its_process() -> None:
+    """Null with a reason where it is not known, and where nobody asked."""
+    snapshot, rows = with_heaps()
+    lines = [*render_json(snapshot, rows).splitlines()]
+    for line in lines:
+        jsonschema.validate(json.loads(line), SCHEMA)
+    first, second = map(json.loads, lines)
+    assert first["heap_by_function"][1] == {
+        "function": None,
+        "frames": [""],
+        "bytes": MIB,
+        "objects": 3,
+    }
+    assert first["heap_by_function_other_bytes"] == 23 * MIB
+    assert second["heap_by_function"] is second["heap_by_function_other_bytes"] is None
+    assert second["heap_by_function_reason"].startswith("the program keeps no heap profile")
+    unasked = json.loads(render_json(*shown()).splitlines()[0])
+    assert unasked["heap_by_function"] is None
+    assert unasked["heap_by_function_reason"] == "not asked for: --heap"
 
 
 def test_no_process_is_a_sentence() -> None:
