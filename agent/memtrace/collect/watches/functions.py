@@ -9,13 +9,16 @@ from collections.abc import Callable
 from heapq import nlargest
 from operator import itemgetter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from memtrace.collect.watches.briefly import briefly
-from memtrace.collect.watches.code import CodeNames
 from memtrace.collect.watches.stacks import StackRow as Sampled
 from memtrace.collect.watches.stacks import StackWatch
 from memtrace.kernel import wire
 from memtrace.samples import KINDS, FileId, StackRow
+
+if TYPE_CHECKING:
+    from memtrace.collect.watches.code import CodeNames
 
 ROWS = 40
 FRAMES = 16
@@ -32,7 +35,8 @@ class Functions:
         self, watch: StackWatch, root: Path, comm: Callable[[bytes], str | None], page: int
     ) -> None:
         self.watch = watch
-        self._code = CodeNames(root)
+        self._root = root
+        self._code: CodeNames | None = None
         self._comm = comm
         self._page = page
         self._stacks: dict[int, tuple[StackRow, ...]] = {}
@@ -71,15 +75,17 @@ class Functions:
         self.watch.disarm()
         self.watch.table.changed.clear()
         self.changed |= self._stacks.keys()
-        self._code.close()
+        if self._code is not None:
+            self._code.close()
         self._stacks.clear()
         self._functions.clear()
 
     def _describe(self, cgroup: int, rows: list[Sampled]) -> None:
+        names = self._code_names()
         code: dict[Code, tuple[int, int]] = {}
         drivers: dict[Driver, dict[str, int]] = {}
         for row in rows:
-            frames = self._code.frames((row.tgid, row.start), row.pcs)[:FRAMES]
+            frames = names.frames((row.tgid, row.start), row.pcs)[:FRAMES]
             key = row.tgid, row.start, row.kind, frames
             amount, samples = code.get(key, (0, 0))
             code[key] = amount + row.bytes, samples + row.samples
@@ -94,6 +100,14 @@ class Functions:
         self._functions[cgroup] = {
             driver: max(shares, key=shares.__getitem__) for driver, shares in drivers.items()
         }
+
+    def _code_names(self) -> CodeNames:
+        """What knows names; not imported before something is to be named."""
+        if self._code is None:
+            from memtrace.collect.watches.code import CodeNames
+
+            self._code = CodeNames(self._root)
+        return self._code
 
     def _row(self, key: Code, amounts: tuple[int, int]) -> StackRow:
         tgid, start, kind, frames = key
