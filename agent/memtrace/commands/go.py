@@ -11,7 +11,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memtrace.commands.common import check_root, duration, live_errors, positive, progress
+from memtrace.commands.common import (
+    MissingFeatureError,
+    add_source,
+    add_view,
+    cgroup_of,
+    check_root,
+    duration,
+    live_errors,
+    progress,
+)
 from memtrace.commands.stopping import stopping
 from memtrace.commands.targets import targets
 
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
     from memtrace.views.go import Page
 
 DEFAULT_SECONDS = 2.0
+SORTS = ("in-use", "live", "goal", "idle", "allocated", "cycles")
 
 HELP: dict[str, Any] = {
     "description": """\
@@ -60,12 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target", nargs="?", metavar="TARGET", help="container, pod, unit, pid or cgroup (all)"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object per line")
-    parser.add_argument(
+    how = add_view(parser, SORTS)
+    how.add_argument(
         "--heap", action="store_true", help="tell which functions hold the heap of each process"
     )
-    parser.add_argument("-r", "--rows", type=positive, help="at most ROWS processes (all)")
-    parser.add_argument(
+    how.add_argument(
         "--for",
         dest="seconds",
         type=duration,
@@ -73,10 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how long to watch, e.g. 2s (default), 30s, 5m",
     )
-    parser.add_argument(
-        "--root", type=Path, default=Path("/"), metavar="DIR", help="where the host's / is mounted"
-    )
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more when it fails")
+    add_source(how)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -85,6 +91,10 @@ def run(options: argparse.Namespace) -> int:
     from memtrace.model.modeler import Modeler
     from memtrace.views.go import Page
 
+    if options.engine == "bcc":
+        raise MissingFeatureError(
+            "the bcc engine is not available in this version; use --engine libbpf or auto."
+        )
     check_root(options.root)
     modeler = Modeler()
     with live_errors(), stopping() as wish, GoSamples(options.root) as source:
@@ -112,19 +122,35 @@ def _watched(source: GoSamples, length: float) -> tuple[Sample, Sample]:
 
 
 def _chosen(snapshot: Snapshot, options: argparse.Namespace, mount: str) -> list[GoRow]:
-    """Return the processes that TARGET means, all without one, the largest heap first."""
+    """Return the processes that were asked for, in order. Raises TargetNotFoundError."""
     from memtrace.model.go import in_order
+    from memtrace.model.selection import Selection, select
 
-    rows = in_order(row for each in snapshot.containers if each.go for row in each.go.own)
-    if options.target is None:
+    rows = in_order(
+        (row for each in snapshot.containers if each.go for row in each.go.own), options.sort
+    )
+    wanted = Selection(options.namespace, options.pod, options.container)
+    homes = {each.source.cgroup_id for each in select(snapshot.containers, wanted)}
+    rows = [row for row in rows if row.cgroup_id in homes]
+    if options.pid is not None:
+        return _of_process(rows, options.pid, options.root)
+    return _of_target(rows, snapshot, options.target, mount, options.root)
+
+
+def _of_process(rows: list[GoRow], pid: int, root: Path) -> list[GoRow]:
+    cgroup_of(pid, root)  # says so when there is no such process
+    return [row for row in rows if row.process.pid == pid]
+
+
+def _of_target(
+    rows: list[GoRow], snapshot: Snapshot, target: str | None, mount: str, root: Path
+) -> list[GoRow]:
+    if target is None:
         return rows
-    if options.target.isdecimal():
-        alone = [row for row in rows if row.process.pid == int(options.target)]
-        if alone:
-            return alone
-    homes = {
-        each.source.cgroup_id for each in targets(snapshot, options.target, mount, options.root)
-    }
+    alone = [row for row in rows if str(row.process.pid) == target]
+    if alone:
+        return alone
+    homes = {each.source.cgroup_id for each in targets(snapshot, target, mount, root)}
     return [row for row in rows if row.cgroup_id in homes]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from memtrace.model.deltas import counter
 from memtrace.model.go_limits import beside
@@ -48,13 +48,26 @@ def with_heap(row: GoRow, heap: GoHeapFunctions | None) -> GoRow:
     return row._replace(heap_functions=heap._replace(rows=heap.rows[:TOP], other_bytes=rest))
 
 
-def in_order(rows: Iterable[GoRow]) -> list[GoRow]:
-    """Return the rows with the largest heap in use first."""
-    return sorted(rows, key=_size, reverse=True)
+def in_order(rows: Iterable[GoRow], by: str = "in-use") -> list[GoRow]:
+    """Return the rows with the largest of one figure (of SORTS) first, unknown last."""
+    return sorted(rows, key=SORTS[by], reverse=True)
 
 
-def _size(row: GoRow) -> int:
-    return -1 if row.process.heap is None else row.process.heap.heap_in_use_bytes
+def _figure(name: str) -> Callable[[GoRow], int]:
+    return lambda row: -1 if row.process.heap is None else getattr(row.process.heap, name)
+
+
+SORTS: dict[str, Callable[[GoRow], int]] = {
+    "in-use": _figure("heap_in_use_bytes"),
+    "live": _figure("heap_live_bytes"),
+    "goal": _figure("heap_goal_bytes"),
+    "idle": _figure("heap_idle_bytes"),
+    "allocated": lambda row: -1 if (one := row.allocated_delta_bytes) is None else one,
+    "cycles": lambda row: -1 if (one := row.gc_cycles_delta) is None else one,
+}
+
+
+_size = SORTS["in-use"]
 
 
 def _row(

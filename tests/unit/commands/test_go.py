@@ -1,0 +1,101 @@
+"""`memtrace go`: which processes are printed, and in which order."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memtrace.collect import go_sample
+from memtrace.commands import go
+from memtrace.commands.main import main
+from memtrace.host.hierarchy import Hierarchy
+from memtrace.samples import GoProcess, Identity, Sample
+from tests.unit.model.builders import MIB, cgroup, sample
+from tests.unit.model.test_go import HEAP, process
+
+
+class FakeSamples:
+    """Two containers, three Go processes; the second sample has later figures."""
+
+    def __init__(self, _root: Path) -> None:
+        self.hierarchy = Hierarchy("v2", Path("/sys/fs/cgroup"), 0, 2)
+        self.asked_for_heaps: list[int] = []
+
+    def __enter__(self) -> FakeSamples:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def sample(self) -> Sample:
+        """Everything as of now."""
+        small = HEAP._replace(heap_in_use_bytes=MIB, heap_goal_bytes=999 * MIB)
+        web = replace(
+            cgroup(7, None, "/web", identity=Identity("container", "web", container="web")),
+            go=(process(10), process(11, small)),
+        )
+        db = replace(cgroup(8, None, "/db"), go=(process(12),))
+        return sample(web, db)
+
+    def wait(self, _seconds: float, _progress: Callable[[float], None] | None = None) -> None:
+        """No time goes by."""
+
+    def stop(self) -> None:
+        """End the wait."""
+
+    def heap_functions(self, _processes: Iterable[GoProcess]) -> dict[int, Any]:
+        """Nothing is known."""
+        return {}
+
+
+@pytest.fixture(autouse=True)
+def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No kernel is asked."""
+    monkeypatch.setattr(go_sample, "GoSamples", FakeSamples)
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> list[int]:
+    """The pids of the lines."""
+    assert main(["go", "--json", *words]) == 0
+    return [json.loads(line)["pid"] for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("words", "pids"),
+    [
+        ((), [10, 12, 11]),
+        (("-s", "goal"), [11, 10, 12]),
+        (("-r", "1"), [10]),
+        (("web",), [10, 11]),
+        (("-c", "web"), [10, 11]),
+        (("11",), [11]),
+        (("/db",), [12]),
+    ],
+)
+def test_who_is_printed(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], pids: list[int]
+) -> None:
+    """All, or those of a target or of flags; the largest first."""
+    assert printed(capsys, *words) == pids
+
+
+def test_what_is_not_there_is_exit_4(capsys: pytest.CaptureFixture[str]) -> None:
+    """With a hint; a pid that does not exist, too."""
+    assert main(["go", "webb"]) == 4
+    assert "did you mean web" in capsys.readouterr().err
+    assert main(["go", "-p", "4194305"]) == 4
+
+
+def test_every_sort_of_the_flag_is_one_of_the_model() -> None:
+    """They are spelled out twice, as the command imports no model before it runs."""
+    from memtrace.model.go import SORTS
+
+    parser = argparse.ArgumentParser()
+    go.add_arguments(parser)
+    assert tuple(SORTS) == go.SORTS
