@@ -89,13 +89,31 @@ struct inode___oom {
 	void *i_private;
 };
 
+enum oom_constraint {
+	CONSTRAINT_NONE,
+	CONSTRAINT_CPUSET,
+	CONSTRAINT_MEMORY_POLICY,
+	CONSTRAINT_MEMCG,
+};
+
+struct zoneref {
+	void *zone;
+	int zone_idx;
+};
+
+struct zonelist {
+	struct zoneref _zonerefs[1];
+};
+
+/* `constraint` since Linux 5.2 (ef8444ea01d7 "mm, oom: reorganize the oom report in dump_header"). */
 struct oom_control {
-	void *zonelist;
+	struct zonelist *zonelist;
 	struct mem_cgroup *memcg;
 	unsigned int gfp_mask;
 	int order;
 	unsigned long totalpages;
 	struct task_struct *chosen;
+	enum oom_constraint constraint;
 };
 
 #pragma clang attribute pop

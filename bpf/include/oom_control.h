@@ -10,16 +10,49 @@
 
 #define MT_STACK_WORDS (16384 / 8) /* THREAD_SIZE of x86-64 and of most arm64 */
 
+#define MT_MOST_ZONES 6
+
+/* Words of the kernel's that look like pointers into it. */
+MT_INLINE bool is_pointer(__u64 word)
+{
+	return word >> 56 == 0xff;
+}
+
+/* Whether this is the list of zones of a machine that ran out of memory. */
+MT_INLINE bool is_zonelist(struct zonelist *list)
+{
+	__u64 zone;
+
+	if (!is_pointer((__u64)list))
+		return false;
+	zone = (__u64)BPF_CORE_READ(list, _zonerefs[0].zone);
+	return is_pointer(zone) &&
+	       (__u32)BPF_CORE_READ(list, _zonerefs[0].zone_idx) < MT_MOST_ZONES;
+}
+
+/* Where in the victim's chain of cgroups this one is; MT_OOM_LEVELS: nowhere. */
+MT_INLINE __u32 level_of(struct oom_scratch *scratch, __u64 memcg)
+{
+	__u32 at;
+
+#pragma unroll 1
+	for (at = 0; at < MT_OOM_LEVELS; at++)
+		if (scratch->chain[at] == memcg)
+			break;
+	return at;
+}
+
 /*
- * Whether an oom_control is where its member `chosen` would be at this address: its cgroup is
- * one of the victim's, or none and then it has a list of zones.
+ * Whether an oom_control is where its member `chosen` would be at this address. Whoever is killed
+ * for what it asked for itself is on its stack more than once: so everything has to fit. A cgroup
+ * that was out of memory is one of the victim's; a machine has none and a list of zones.
  */
 MT_INLINE bool tell_control(struct oom_scratch *scratch, __u64 address)
 {
 	struct mt_oom_cause *cause = &scratch->record.cause;
 	struct oom_control *control;
+	__u32 at, constraint;
 	__u64 memcg, pages;
-	__u32 at;
 	int order;
 
 	control = (struct oom_control *)(address -
@@ -27,24 +60,25 @@ MT_INLINE bool tell_control(struct oom_scratch *scratch, __u64 address)
 	memcg = (__u64)BPF_CORE_READ(control, memcg);
 	pages = BPF_CORE_READ(control, totalpages);
 	order = BPF_CORE_READ(control, order);
-	if (!pages || pages >> 50 || order < -1 || order > 20)
+	constraint = BPF_CORE_READ(control, constraint);
+	if (!pages || pages >> 50 || order < -1 || order > 20 || constraint > CONSTRAINT_MEMCG ||
+	    (constraint == CONSTRAINT_MEMCG) != !!memcg)
 		return false;
+	if (!memcg) {
+		if (!is_zonelist(BPF_CORE_READ(control, zonelist)))
+			return false;
+		cause->cgroup = MT_NO_CGROUP;
+	} else {
+		at = level_of(scratch, memcg);
+		if (at >= MT_OOM_LEVELS)
+			return false;
+		cause->cgroup = scratch->record.levels[at].cgroup;
+		tell_state(cause->state, memcg);
+	}
 	cause->total_pages = pages;
 	cause->order = order;
 	cause->gfp_mask = BPF_CORE_READ(control, gfp_mask);
-	if (!memcg) {
-		cause->cgroup = MT_NO_CGROUP;
-		return (__u64)BPF_CORE_READ(control, zonelist) >> 56 == 0xff;
-	}
-#pragma unroll 1
-	for (at = 0; at < MT_OOM_LEVELS; at++) {
-		if (scratch->chain[at] != memcg)
-			continue;
-		cause->cgroup = scratch->record.levels[at].cgroup;
-		tell_state(cause->state, memcg);
-		return true;
-	}
-	return false;
+	return true;
 }
 
 /* One word of the stack, from the top down. State is in a map, as in baseline.bpf.c. */
