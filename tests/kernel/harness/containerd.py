@@ -14,8 +14,9 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.kernel.harness.cgroup import ENTER, Cgroup, remove_directory
 from tests.kernel.harness.files import PAGE
@@ -143,12 +144,14 @@ class Containerd:
                 shutil.rmtree(STATE, ignore_errors=True)
 
 
-def write_image(target: Path, more: int = 0) -> None:
-    """Write a Docker archive: a layer with a static busybox as /bin/sh, and one with files.
+def write_image(
+    target: Path, more: int = 0, files: Mapping[str, int] = MappingProxyType(IMAGE_FILES)
+) -> None:
+    """Write a Docker archive: a layer with a static busybox as /bin/sh, and one with `files`.
 
     And so many `more` of one page each: /image/1 and so on.
     """
-    layers = {"layer.tar": image_layer(), "files.tar": _files(IMAGE_FILES)}
+    layers = {"layer.tar": image_layer(), "files.tar": _files(files)}
     for number in range(1, more + 1):
         layers[f"{number}.tar"] = _files({f"/image/{number}": 1})
     config = {
@@ -183,7 +186,7 @@ def image_layer() -> bytes:
     return buffer.getvalue()
 
 
-def _files(files: dict[str, int]) -> bytes:
+def _files(files: Mapping[str, int]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as layer:
         for name, pages in files.items():

@@ -25,6 +25,8 @@ CONTAINERD = "github.com/containerd/containerd/archive"
         ([*GO, "runtime.main"], "syscall.Syscall6 <- syscall.write <- poll.(*FD).Write"),
         (["write", "", "copy_file", "main"], "copy_file"),
         (["__libc_write", "_IO_file_write", "fwrite", "save", "main"], "save"),
+        (["crypto/x.New", "runtime.doInit1", "runtime.doInit", "runtime.main"], "x.New"),
+        (["indexbytebody", "runtime.funcname", "example.org/n.Name"], "n.Name"),
         (["", ""], None),
         ([], None),
     ],

@@ -8,15 +8,19 @@ from collections.abc import Sequence
 SHOWN = 3
 """Functions that are named."""
 BETWEEN = " <- "
-# The way into the kernel, which every program takes: Go's runtime and library, then C's.
+# The way into the kernel, which every program takes: Go's runtime and library, then C's, and what
+# both have of assembly: indexbytebody.
 _PLUMBING = re.compile(
     r"(runtime|runtime/.*|syscall|internal/.*|os|io|io/.*|bufio|net|golang\.org/x/sys/.*)\."
 )
 _C_PLUMBING = re.compile(
-    r"_.*|(p?(read|write)(64|v|v2)?|f(read|write|flush|puts|close)|open(at)?(64)?|sendfile(64)?"
+    r"_.*|\w+body|(p?(read|write)(64|v|v2)?|f(read|write|flush|puts|close)|open(at)?(64)?|sendfile(64)?"
     r"|copy_file_range|splice|fallocate(64)?|posix_f.*|mmap(64)?|mem(cpy|set|move).*|syscall)"
 )
-_OUTERMOST = ("runtime.main", "runtime.goexit", "main", "_start", "start_thread", "clone3")
+_OUTERMOST = (
+    *("runtime.main", "runtime.goexit", "runtime.doInit", "runtime.doInit1"),
+    *("main", "_start", "start_thread", "clone3"),
+)
 _TYPE_ARGUMENTS = "[...]"
 
 
