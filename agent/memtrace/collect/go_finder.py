@@ -44,7 +44,7 @@ class GoFinder:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._due: dict[int, tuple[float, float]] = {}  # other processes: due when, pause then
-        self._found: set[int] = set()
+        self.found: set[int] = set()  # Go processes that were told and are there
         self._files: dict[File, GoBinary] = {}
         self._programs: dict[Identity, GoBinary] = {}
         self._aside: Aside[dict[int, GoBinary | None]] = Aside()
@@ -57,7 +57,7 @@ class GoFinder:
         here = all_pids(self._root)
         self._forget_all_but(here)
         if not self._aside.busy:
-            wanted = [pid for pid in sorted(here - self._found) if self._is_due(pid, now)]
+            wanted = [pid for pid in sorted(here - self.found) if self._is_due(pid, now)]
             budget = MOST_SECONDS if thorough else BUDGET_SECONDS
             if wanted:
                 self._aside.start(lambda: self._read(wanted, budget))
@@ -65,7 +65,7 @@ class GoFinder:
         for pid, program in read.items():
             if program is not None and program.state in GO:
                 self._due.pop(pid, None)
-                self._found.add(pid)
+                self.found.add(pid)
                 yield pid, program
             else:
                 pause = self._due.get(pid, (now, LEAST_PAUSE))[1]
@@ -78,7 +78,7 @@ class GoFinder:
 
     def forget(self, pid: int) -> None:
         """The process ended or runs something else by now: it is looked at like a new one."""
-        self._found.discard(pid)
+        self.found.discard(pid)
 
     def _is_due(self, pid: int, now: float) -> bool:
         return self._due.get(pid, (now, LEAST_PAUSE))[0] <= now
@@ -86,7 +86,7 @@ class GoFinder:
     def _forget_all_but(self, here: set[int]) -> None:
         for gone in self._due.keys() - here:
             del self._due[gone]
-        self._found &= here
+        self.found &= here
 
     def _read(self, pids: list[int], budget: float) -> dict[int, GoBinary | None]:
         """What these processes run, as many as fit into so many seconds of CPU time."""

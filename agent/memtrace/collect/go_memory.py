@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 
 from memtrace.golang.binary import GoBinary
-from memtrace.golang.gcstate import BLOCK_BYTES, GcState, decode
+from memtrace.golang.gcstate import BLOCK_BYTES, GcState, decode, offset_of
 from memtrace.golang.heap_profile import HeapProfile, read_profile
 from memtrace.golang.refusal import Refusal, State
 from memtrace.host.procfs import lowest_mapping
@@ -74,7 +74,11 @@ class GoMemory:
         self._procs_at = _moved(program, places.gomaxprocs, mapped)
         self._cycles_at = _moved(program, places.cycles, mapped)
         self._minor = program.build.minor
+        at = offset_of("markStartTime", self._minor)
+        self._mark_start = slice(at, at + 8)  # each collection writes it
         self._block = b""
+        self._procs: int | None = None
+        self._cycles: int | None = None
         self._heap: GoHeap | None = None
         self._reads = fd % _FULL_READ_EVERY  # so that full reads are spread out
         self._fd = fd
@@ -82,15 +86,20 @@ class GoMemory:
     def read(self) -> GoHeap | None:
         """The figures now; the same object when nothing moved. None: they make no sense (yet).
 
-        Raises EndedError. GOMAXPROCS is read when anything else moved, and every eighth time.
+        Raises EndedError. GOMAXPROCS and the count of collections, which take a read each, are
+        read after a collection, and every eighth time.
         """
         block = self._bytes(self.controller, BLOCK_BYTES)
         self._reads += 1
+        due = self._procs is None or not self._reads % _FULL_READ_EVERY
         if block == self._block and self._reads % _FULL_READ_EVERY:
             return self._heap
+        if due or block[self._mark_start] != self._block[self._mark_start]:
+            self._procs = self._number(self._procs_at, 1)
+            self._cycles = self._number(self._cycles_at, 0)
         self._block = block
         state = decode(block, self._minor)
-        heap = None if state is None else self._made(state)
+        heap = None if state is None else heap_of(state, self._procs, self._cycles)
         if heap != self._heap:
             self._heap = heap
         return self._heap
@@ -116,10 +125,6 @@ class GoMemory:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def _made(self, state: GcState) -> GoHeap:
-        procs, cycles = self._number(self._procs_at, 1), self._number(self._cycles_at, 0)
-        return heap_of(state, procs, cycles)
 
     def _number(self, address: int | None, least: int) -> int | None:
         if address is None:

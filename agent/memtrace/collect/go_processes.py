@@ -6,6 +6,7 @@ What a process' settings mean is the model's business.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,12 @@ from memtrace.host.procfs import memory_cgroup, read_comm, same_start, start_tic
 from memtrace.kernel import wire
 from memtrace.samples import Feature, GoCycles, GoHeap, GoProcess
 
-MOVED_SECONDS = 16.0
-"""How often a process' cgroup and its CPU quota are read again."""
+LEAST_PAUSE, MOST_PAUSE = 1.0, 64.0
+"""After so many seconds a process' cgroup and its CPU quota are read again: first soon, then more
+seldom, as it is put into its cgroup when it begins."""
+STILL, REST = 16, 4
+"""A process in which nothing moved for so many looks is read at one look of so many, until it
+moves or collects: most Go programs of a node do nothing for most of the time."""
 MAX_PROCESSES = 16_384
 MEMORY_SETTINGS = ("containermaxprocs", "updatemaxprocs", "madvdontneed")
 """Of GODEBUG (go.dev/doc/godebug), what bears on memory and on GOMAXPROCS."""
@@ -36,7 +41,10 @@ _EARLY = "its runtime has not begun yet, or keeps its figures in an unknown way"
 
 @dataclass(slots=True)
 class _Followed:
-    """One process; `memory` is None where its heap cannot be read, `reason` says why."""
+    """One process; `memory` is None where its heap cannot be read, `reason` says why.
+
+    `still`: looks since anything moved. `rests`: until that look.
+    """
 
     pid: int
     start: int
@@ -44,11 +52,16 @@ class _Followed:
     comm: str | None
     memory: GoMemory | None
     reason: str
+    debug: str | None
     cgroup: int | None = None
     quota: float | None = None
-    placed_at: float = float("-inf")
+    due: float = float("-inf")
+    pause: float = LEAST_PAUSE
     gc: GoCycles | None = None
+    figures: tuple[GoHeap | None, GoCycles | None, float | None] = None, None, None
     made: GoProcess | None = None
+    still: int = 0
+    rests: int = 0
 
 
 class GoProcesses:
@@ -64,11 +77,13 @@ class GoProcesses:
         self._hierarchy = hierarchy
         self._base = base
         self._quotas = CpuQuotas(root)
+        self._quotas_now: dict[str, float | None] = {}  # by path, while one look lasts
         self._collections = collections
         self._cycles: list[GoCycle] = []
         self._finder = GoFinder(root)
         self._followed: dict[int, _Followed] = {}
         self._minors: dict[int, int] = {}  # of Go's version by pid, of ended ones, too
+        self._looks = 0
         self._of: dict[int, tuple[GoProcess, ...]] = {}
 
     def gather(self) -> None:
@@ -84,17 +99,21 @@ class GoProcesses:
         for pid, program in self._finder.look(now, thorough):
             if len(self._followed) < MAX_PROCESSES:
                 self._begin(pid, program)
+        for gone in self._followed.keys() - self._finder.found:
+            self._end(self._followed[gone])
         self._collections.follow(self._running(), now)
         for cycle in self._cycles:
             self._count(cycle)
         self._cycles.clear()
-        of: dict[int, list[GoProcess]] = {}
+        of: defaultdict[int, list[GoProcess]] = defaultdict(list)
+        self._looks += 1
         for one in list(self._followed.values()):
-            made = self._read(one, now)
+            made = one.made if self._looks < one.rests else self._read(one, now)
             if made is None:
                 self._end(one)
             elif one.cgroup is not None:
-                of.setdefault(one.cgroup, []).append(made)
+                of[one.cgroup].append(made)
+        self._quotas_now.clear()
         self._of = {key: self._same(key, tuple(found)) for key, found in of.items()}
 
     def of(self, cgroup: int) -> tuple[GoProcess, ...]:
@@ -143,9 +162,10 @@ class GoProcesses:
         self._followed.clear()
 
     def _running(self) -> dict[Identity, tuple[int, GoBinary]]:
+        of_each = {id(one.program): one for one in self._followed.values()}  # few are many's
         return {
             one.program.identity: (one.pid, one.program)
-            for one in self._followed.values()
+            for one in of_each.values()
             if one.program.identity is not None
         }
 
@@ -164,7 +184,8 @@ class GoProcesses:
             return
         comm = read_comm(self._root, pid)
         self._remember_version(pid, program)
-        self._followed[pid] = _Followed(pid, start, program, comm, memory, reason)
+        debug = None if program.build is None else _debug(program.build.default_godebug)
+        self._followed[pid] = _Followed(pid, start, program, comm, memory, reason, debug)
 
     def _remember_version(self, pid: int, program: GoBinary) -> None:
         if program.build is None or program.build.minor is None:
@@ -194,10 +215,11 @@ class GoProcesses:
         one = self._followed.get(tgid)
         if one is not None and same_start(one.start, start):
             one.gc = added(one.gc or GoCycles(), cycle)
+            one.rests = one.still = 0
 
     def _read(self, one: _Followed, now: float) -> GoProcess | None:
         """One process as of now; None: it is gone."""
-        if now - one.placed_at >= MOVED_SECONDS and not self._place(one, now):
+        if now >= one.due and not self._place(one, now):
             return None
         if one.gc is None and self._collections.probes(one.program.identity):
             one.gc = GoCycles()
@@ -207,21 +229,32 @@ class GoProcesses:
                 heap = one.memory.read()
             except EndedError:
                 return None
-        made = _described(one, heap)
-        if made != one.made:
-            one.made = made
+        figures = heap, one.gc, one.quota
+        if one.made is None or figures != one.figures:
+            one.figures, one.made = figures, _described(one, heap)
+            one.still = -(one.pid % REST)  # so that those that rest are not read all at once
+        elif one.still >= STILL:
+            one.rests = self._looks + REST
+        one.still += 1
         return one.made
 
     def _place(self, one: _Followed, now: float) -> bool:
         """Read again where it lives; whether it is there at all."""
-        if start_ticks(self._root, one.pid) != one.start:
-            return False
+        if one.memory is None and start_ticks(self._root, one.pid) != one.start:
+            return False  # memory says by itself that its process ended
         path = memory_cgroup(self._root, self._hierarchy, one.pid, self._base)
-        one.placed_at = now - one.pid % 8  # so that not all are due at once
         if path is not None:
             one.cgroup = _id_of(self._hierarchy, path)
-            one.quota = self._quotas.of(path)
+            one.quota = self._quota_of(path)
+        # Those of a cgroup are due together: its quota is read once.
+        one.due = now + min(one.pause, MOST_PAUSE - (now + (one.cgroup or 0)) % MOST_PAUSE)
+        one.pause *= 2
         return True
+
+    def _quota_of(self, path: str) -> float | None:
+        if path not in self._quotas_now:
+            self._quotas_now[path] = self._quotas.of(path)
+        return self._quotas_now[path]
 
 
 def added(before: GoCycles, cycle: GoCycle) -> GoCycles:
@@ -253,7 +286,7 @@ def _described(one: _Followed, heap: GoHeap | None) -> GoProcess:
         None if build is None else build.version,
         None if build is None else build.main,
         one.program.stripped,
-        None if build is None else _debug(build.default_godebug),
+        one.debug,
         one.quota,
         heap,
         0.0,
