@@ -82,6 +82,13 @@ def go(root: Path, *arguments: str, cgo: str = "0", cwd: Path = SOURCE) -> str:
     return done.stdout
 
 
+def said_of(path: Path) -> tuple[str, str]:
+    """Version and main package as `go version -m` has them; GoUnavailable without Go 1.19."""
+    first, *lines = go(toolchain("1.19"), "version", "-m", str(path)).splitlines()
+    words = (line.strip().split("\t") for line in lines)
+    return first.rpartition(": ")[2], next(word[1] for word in words if word[0] == "path")
+
+
 def _build(root: Path, flavour: tuple[str, ...], path: Path) -> None:
     cgo, *options = flavour
     if cgo == "1" and not shutil.which("gcc"):
