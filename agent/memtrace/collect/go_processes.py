@@ -24,9 +24,9 @@ from memtrace.host.procfs import memory_cgroup, read_comm, same_start, start_tic
 from memtrace.kernel import wire
 from memtrace.samples import Feature, GoCycles, GoHeap, GoProcess
 
-LEAST_PAUSE, MOST_PAUSE = 1.0, 64.0
+LEAST_PAUSE, MOST_PAUSE = 1.0, 61.0
 """After so many seconds a process' cgroup and its CPU quota are read again: first soon, then more
-seldom, as it is put into its cgroup when it begins."""
+seldom, as it is put into its cgroup when it begins. A prime, as ids of cgroups have steps."""
 STILL, REST = 16, 4
 """A process in which nothing moved for so many looks is read at one look of so many, until it
 moves or collects: most Go programs of a node do nothing for most of the time."""
