@@ -6,6 +6,7 @@ Probed is what stays: attaching takes milliseconds, letting go more, and many Go
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -130,8 +131,9 @@ class GoCollections:
             return
         try:
             number = self._aside.take(PATIENCE_SECONDS)
-        except BpfError:
-            self._attaching.refused = True
+        except BpfError as error:
+            # gone: the process it was to be reached through; another one may run it
+            self._attaching.refused = error.errno not in (errno.ENOENT, errno.ESRCH)
             self._attaching = None
             return
         if number is not None:
