@@ -20,6 +20,9 @@ ATTEMPTS = 10
 PAUSE_SECONDS = 0.5
 """How often, and how soon again, a new cgroup without a view is looked at."""
 
+MOST_PASSED = 3
+"""Repairs that pass by a cgroup without a view, in the end."""
+
 Made = DriverRow | FileRow | None
 Place = Callable[[bytes, str | None, Made], str | None]
 """From a file, its host path and the row made before to what its container calls it."""
@@ -30,14 +33,18 @@ def nowhere(_file: bytes, _path: str | None, _made: Made) -> None:
 
 
 class _Entry:
-    """What is known of one cgroup. `stale`: its mounts are to be read again."""
+    """What is known of one cgroup. `stale`: its mounts are to be read again.
 
-    __slots__ = ("attempts", "looked_at", "stale", "view")
+    `passed` of `pause` repairs have gone by without a look: most cgroups are in no container.
+    """
+
+    __slots__ = ("attempts", "looked_at", "passed", "pause", "stale", "view")
 
     def __init__(self) -> None:
         self.view: ContainerView | None = None
         self.attempts = 0
         self.looked_at = 0.0
+        self.passed = self.pause = 0
         self.stale = True
 
 
@@ -71,11 +78,19 @@ class ContainerPaths:
                 self._look(node, nodes, entry)
 
     def repair(self, nodes: Mapping[int, Node]) -> None:
-        """Look again where something was missing. To be called every now and then."""
+        """Look again where something was missing. To be called every now and then.
+
+        Where there was no container at all, only at every fourth call in the end.
+        """
         for cgroup, entry in self._entries.items():
-            if entry.stale and cgroup in nodes:
-                entry.stale = False
-                self._look(nodes[cgroup], nodes, entry)
+            if not entry.stale or cgroup not in nodes:
+                continue
+            if entry.view is None and entry.passed < entry.pause:
+                entry.passed += 1
+                continue
+            entry.stale = False
+            self._look(nodes[cgroup], nodes, entry)
+            entry.passed, entry.pause = 0, min(2 * entry.pause + 1, MOST_PASSED)
 
     def forget(self, cgroup: int) -> None:
         """The cgroup is released."""

@@ -133,13 +133,29 @@ def _chosen(snapshot: Snapshot, options: argparse.Namespace, mount: str) -> list
     homes = {each.source.cgroup_id for each in select(snapshot.containers, wanted)}
     rows = [row for row in rows if row.cgroup_id in homes]
     if options.pid is not None:
-        return _of_process(rows, options.pid, options.root)
+        return _of_process(rows, snapshot, options.pid, options.root)
     return _of_target(rows, snapshot, options.target, mount, options.root)
 
 
-def _of_process(rows: list[GoRow], pid: int, root: Path) -> list[GoRow]:
-    cgroup_of(pid, root)  # says so when there is no such process
-    return [row for row in rows if row.process.pid == pid]
+def _of_process(rows: list[GoRow], snapshot: Snapshot, pid: int, root: Path) -> list[GoRow]:
+    """Return the process itself, also when it is none of Go's: then with what it is."""
+    path = cgroup_of(pid, root)  # says so when there is no such process
+    alone = [row for row in rows if row.process.pid == pid]
+    homes = [each for each in snapshot.containers if each.source.path == path]
+    return alone or [_other(pid, home.source.cgroup_id, root) for home in homes]
+
+
+def _other(pid: int, cgroup_id: int, root: Path) -> GoRow:
+    from memtrace.golang.binary import inspect_path
+    from memtrace.host.procfs import read_comm, start_ticks
+    from memtrace.model.go_shapes import Beside, GoRow
+    from memtrace.samples import GoProcess
+
+    program = inspect_path(root / f"proc/{pid}/exe")
+    start, comm = start_ticks(root, pid) or 0, read_comm(root, pid)
+    reason = program.reason or "not seen yet"
+    process = GoProcess(pid, start, comm, str(program.state), f"{program.state}: {reason}")
+    return GoRow(process, cgroup_id, Beside(), remarks=(process.reason,))
 
 
 def _of_target(
@@ -150,6 +166,8 @@ def _of_target(
     alone = [row for row in rows if str(row.process.pid) == target]
     if alone:
         return alone
+    if target.isdecimal() and (root / "proc" / target).is_dir():
+        return _of_process(rows, snapshot, int(target), root)
     homes = {each.source.cgroup_id for each in targets(snapshot, target, mount, root)}
     return [row for row in rows if row.cgroup_id in homes]
 

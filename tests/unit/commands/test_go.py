@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -99,3 +100,14 @@ def test_every_sort_of_the_flag_is_one_of_the_model() -> None:
     parser = argparse.ArgumentParser()
     go.add_arguments(parser)
     assert tuple(SORTS) == go.SORTS
+
+
+def test_a_process_that_is_none_of_gos_says_what_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for by its pid: one line with its state, all figures unknown."""
+    monkeypatch.setattr(go, "cgroup_of", lambda _pid, _root: "/web")
+    assert main(["go", "--json", "-p", str(os.getpid())]) == 0
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["pid"], line["state"], line["heap_live_bytes"]) == (os.getpid(), "not go", None)
+    assert line["remarks"] == ["not go: no build information of Go"]
