@@ -183,7 +183,7 @@ def test_a_daemon_is_shown_as_its_runtime_has_it(
         for _ in range(5):
             printed = process.settled()
             row = shown(process.process.pid)
-            if process.collections() == printed:
+            if process.settled() == printed:  # none was under way, not told yet
                 break
     number, _, _, live, _, procs = printed[-1]
     assert (row.state, row.version, row.main, row.stripped) == ("go", version, main, True)
