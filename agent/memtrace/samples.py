@@ -372,8 +372,8 @@ class GoCycles(NamedTuple):
     periodic: int = 0
     pause_seconds: float = 0.0
     longest_pause_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    assist_seconds: float = 0.0
+    cpu_seconds: float | None = 0.0
+    assist_seconds: float | None = 0.0
     marked_bytes: int | None = None
 
 
@@ -381,10 +381,10 @@ class GoCycles(NamedTuple):
 class GoProcess:
     """One Go process of a cgroup (local), told from its binary and its memory, from outside.
 
-    `state`: observed, or what keeps its heap from being told, in which case `reason` is a
-    sentence. `heap` is None then; `age_seconds` is how old it is where it could not be read for
-    this sample. `gc` None: its cycles are not counted. `debug` are the settings that were built
-    in (DefaultGODEBUG). `cpu_quota` in CPUs, None: no quota.
+    `state`: go, or what keeps its heap from being told, in which case `reason` is a
+    sentence. `heap` is None then; `age_seconds` is how old it is at most: a process in which
+    nothing moves is not read for each sample. `gc` None: its cycles are not counted. `debug` are
+    the settings that were built in (DefaultGODEBUG). `cpu_quota` in CPUs, None: no quota.
     """
 
     pid: int

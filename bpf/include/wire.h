@@ -280,8 +280,9 @@ struct mt_use_key {
 #define MT_STACK_DEPTH 48
 
 /*
- * On demand: the code that made pages enter the cache. Begins as mt_ledger_key. pcs: return addresses, the innermost
- * first, then zeros; none of a thread of the kernel. More than MT_STACK_DEPTH are cut.
+ * On demand: the code that made pages enter the cache. Begins as mt_ledger_key. pcs: return
+ * addresses, the innermost first, then zeros; none of a thread of the kernel. More than
+ * MT_STACK_DEPTH are cut.
  */
 struct mt_stack_key {
 	__u64 cgroup;

@@ -15,7 +15,7 @@ from memtrace.collect.go_collections import LEAVE_SECONDS, GoCollections
 from memtrace.collect.go_processes import REST, STILL, GoProcesses
 from memtrace.host.hierarchy import find_hierarchy
 from memtrace.host.procfs import memory_cgroup
-from memtrace.kernel.go_plan import go_gc_feature, has_uprobe_multi
+from memtrace.kernel.go_plan import go_gc_feature, go_processes_feature, has_uprobe_multi
 from memtrace.kernel.plan import QUESTIONS
 from memtrace.kernel.support import kernel_facts
 from memtrace.samples import GoProcess
@@ -42,7 +42,7 @@ class Watch:
         hierarchy = find_hierarchy(ROOT)
         facts = kernel_facts(QUESTIONS)
         collections = GoCollections(go_gc_feature(facts), has_uprobe_multi(facts))
-        self.processes = GoProcesses(ROOT, hierarchy, "/", collections)
+        self.processes = GoProcesses(ROOT, hierarchy, "/", go_processes_feature(facts), collections)
         self._hierarchy = hierarchy
         self._now = time.monotonic()
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from memtrace.collect.baseline import Baseline, Progress
 from memtrace.collect.census import CensusProgress, SlabCensus
@@ -38,7 +37,6 @@ from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.identity import Resolver
 from memtrace.host.lru import drain_batches
 from memtrace.host.meminfo import reclaimable_slab
-from memtrace.host.procfs import namespace_base
 from memtrace.host.swap import read_swap
 from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
@@ -52,9 +50,6 @@ from memtrace.samples import (
     Lost,
     Sample,
 )
-
-if TYPE_CHECKING:
-    from memtrace.collect.go_processes import GoProcesses
 
 REPAIR_SECONDS = 20.0
 CENSUS_GATHER_SECONDS = 0.5
@@ -90,7 +85,6 @@ class Collector:
     ) -> None:
         self._session = session
         self._root = root
-        self._many_uprobes = many_uprobes
         self._hierarchy = hierarchy
         self._processes = ShownProcesses(root)
         self._features = {**features, "taskstats": self._processes.feature}
@@ -111,7 +105,7 @@ class Collector:
         self._watching = Watching(
             session, on_demand, self._names, self._resolver, self._tree.nodes, self._page, root
         )
-        self._go = LaterGo(features.get("go_gc", Feature(False)), self._begin_go)
+        self._go = LaterGo(root, hierarchy, self._paths, features, many_uprobes)
         self._cgroups = CgroupSamples(
             self._resolver,
             self._reader,
@@ -250,15 +244,8 @@ class Collector:
             self._tombstones.save(self._tree.nodes.keys(), made.time)
         return made
 
-    def _begin_go(self) -> GoProcesses:
-        from memtrace.collect.go_collections import GoCollections
-        from memtrace.collect.go_processes import GoProcesses
-
-        paths = (node.path for node in self._tree.nodes.values())
-        base = namespace_base(self._root, self._hierarchy, paths) or "/"
-        counting = self._features.get("go_gc", Feature(False))
-        collections = GoCollections(counting, self._many_uprobes)
-        return GoProcesses(self._root, self._hierarchy, base, collections)
+    def _paths(self) -> list[str]:
+        return [node.path for node in self._tree.nodes.values()]
 
     @property
     def go(self) -> LaterGo:

@@ -10,7 +10,6 @@ import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from memtrace.collect.aside import Aside
 from memtrace.collect.go_cycles import GoCycle, decode
 from memtrace.golang.binary import GoBinary, Identity
 from memtrace.golang.gcstate import KNOWN, offset_of
@@ -22,8 +21,6 @@ STAY_SECONDS = 2.0
 LEAVE_SECONDS = 60.0
 """How long after its last process it is probed still: the next one may come."""
 MAX_PROGRAMS = 256
-PATIENCE_SECONDS = 0.05
-"""How long attaching is waited for: 1 to 15 ms, or as long as the program's file system takes."""
 ATTACHED_AT_ONCE = 4
 _TIMES = ("assistTime", "dedicatedMarkTime", "fractionalMarkTime", "idleMarkTime")
 
@@ -58,15 +55,12 @@ class GoCollections:
         self._at_once = at_once
         self._probe: GoProbe | None = None
         self._programs: dict[Identity, _Program] = {}
-        self._aside: Aside[int] = Aside()
-        self._attaching: _Program | None = None
 
     def follow(self, running: Mapping[Identity, tuple[int, GoBinary]], now: float) -> None:
         """Probe what stays and leave what is gone; `running`: a pid for each program."""
         if not self.feature.enabled:
             return
         attached = 0
-        self._take_attached()
         for identity, (pid, binary) in running.items():
             program = self._programs.setdefault(identity, _Program(now, now))
             program.last = now
@@ -75,7 +69,7 @@ class GoCollections:
                 attached += 1
                 self._attach(program, pid, binary)
         for identity, program in list(self._programs.items()):
-            if now - program.last > LEAVE_SECONDS and program is not self._attaching:
+            if now - program.last > LEAVE_SECONDS:
                 del self._programs[identity]
                 self._leave(program)
 
@@ -108,37 +102,25 @@ class GoCollections:
             self._probe = None
 
     def _attach(self, program: _Program, pid: int, binary: GoBinary) -> None:
-        """Begin to probe a program, aside: the kernel reads its file. One at a time."""
         probed = sum(each.number is not None for each in self._programs.values())
-        if binary.probes is None or probed >= MAX_PROGRAMS:
+        probe = self._opened()
+        if probe is None or binary.probes is None or probed >= MAX_PROGRAMS:
             program.refused = True
-        elif not self._aside.busy and (probe := self._opened()) is not None:
-            points, times = binary.probes._asdict(), _times(binary)
-            self._attaching = program
-            self._aside.start(lambda: probe.follow(f"/proc/{pid}/exe", points, times))
-            self._take_attached()
+            return
+        points, times = binary.probes._asdict(), _times(binary)
+        try:
+            program.number = probe.follow(f"/proc/{pid}/exe", points, times)
+        except BpfError as error:
+            # gone: the process it was to be reached through; another one may run it
+            program.refused = error.errno not in (errno.ENOENT, errno.ESRCH)
 
     def _opened(self) -> GoProbe | None:
-        if self._probe is None and self.feature.enabled:
+        if self._probe is None:
             try:
                 self._probe = GoProbe(self._many)
             except BpfError as error:
                 self.feature = Feature(False, f"the kernel refused the probes: {error}")
         return self._probe
-
-    def _take_attached(self) -> None:
-        if self._attaching is None:
-            return
-        try:
-            number = self._aside.take(PATIENCE_SECONDS)
-        except BpfError as error:
-            # gone: the process it was to be reached through; another one may run it
-            self._attaching.refused = error.errno not in (errno.ENOENT, errno.ESRCH)
-            self._attaching = None
-            return
-        if number is not None:
-            self._attaching.number = number
-            self._attaching = None
 
     def _leave(self, program: _Program) -> None:
         if self._probe is not None and program.number is not None:

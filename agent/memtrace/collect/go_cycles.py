@@ -46,16 +46,21 @@ class GoCycle(NamedTuple):
         return self.first_pause_ns + self.last_pause_ns
 
     @property
-    def cpu_fraction(self) -> float | None:
-        """The part of all GOMAXPROCS processors it took while it ran; None: not known.
+    def cpu_ns(self) -> int | None:
+        """CPU time of marking and of all processors in the pauses; None: not known.
 
         Marking in time that nobody else wanted (idle) is not counted.
         """
         if self.assist_ns is None or self.dedicated_ns is None or self.fractional_ns is None:
             return None
+        marking = self.assist_ns + self.dedicated_ns + self.fractional_ns
+        return marking + self.pauses_ns * self.procs
+
+    @property
+    def cpu_fraction(self) -> float | None:
+        """The part of all GOMAXPROCS processors it took while it ran; None: not known."""
         whole = self.wall_ns * self.procs
-        taken = self.assist_ns + self.dedicated_ns + self.fractional_ns
-        return min(1.0, (taken + self.pauses_ns * self.procs) / whole) if whole > 0 else None
+        return min(1.0, self.cpu_ns / whole) if self.cpu_ns is not None and whole > 0 else None
 
 
 def decode(record: memoryview) -> GoCycle | None:

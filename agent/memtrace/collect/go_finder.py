@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from memtrace.collect.aside import Aside
 from memtrace.golang.binary import GoBinary, Identity, inspect
 from memtrace.golang.refusal import State
 from memtrace.host.procfs import all_pids
@@ -21,9 +20,6 @@ from memtrace.host.procfs import all_pids
 LEAST_PAUSE, MOST_PAUSE = 1.0, 64.0
 BUDGET_SECONDS = 0.05
 """CPU time for reading programs in one look; what is left over has its turn in the next one."""
-PATIENCE_SECONDS = 0.02
-MOST_SECONDS = 10.0
-STUCK_SECONDS = 30.0
 MAX_LOOKS = 512
 MAX_FILES = 4096
 """Program files that are remembered."""
@@ -35,11 +31,7 @@ File = tuple[int, int, int, int]  # device, inode, size, time of change
 
 
 class GoFinder:
-    """Call `look` for each sample; it tells each Go process once, until `forget`.
-
-    Programs are read aside, as that may take as long as their file system does: what is not
-    known within `PATIENCE_SECONDS` is told by a later look.
-    """
+    """Call `look` for each sample; it tells each Go process once, until `forget`."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -47,56 +39,39 @@ class GoFinder:
         self.found: set[int] = set()  # Go processes that were told and are there
         self._files: dict[File, GoBinary] = {}
         self._programs: dict[Identity, GoBinary] = {}
-        self._aside: Aside[dict[int, GoBinary | None]] = Aside()
 
     def look(self, now: float, thorough: bool = False) -> Iterator[tuple[int, GoBinary]]:
         """Yield the Go processes that are new at `now` (monotonic seconds).
 
-        `thorough`: look into every program that is new, within `MOST_SECONDS`.
+        `thorough`: look into every program that is new, however long it takes.
         """
         here = all_pids(self._root)
         self._forget_all_but(here)
-        if not self._aside.busy:
-            wanted = [pid for pid in sorted(here - self.found) if self._is_due(pid, now)]
-            budget = MOST_SECONDS if thorough else BUDGET_SECONDS
-            if wanted:
-                self._aside.start(lambda: self._read(wanted, budget))
-        read = self._aside.take(MOST_SECONDS if thorough else PATIENCE_SECONDS) or {}
-        for pid, program in read.items():
+        began, looks = time.thread_time(), 0
+        for pid in sorted(here - self.found):
+            due, pause = self._due.get(pid, (now, LEAST_PAUSE))
+            if now < due:
+                continue
+            looks += 1
+            spent = looks > MAX_LOOKS or time.thread_time() - began > BUDGET_SECONDS
+            if spent and not thorough:
+                return
+            program = self._program(pid)
             if program is not None and program.state in GO:
                 self._due.pop(pid, None)
                 self.found.add(pid)
                 yield pid, program
             else:
-                pause = self._due.get(pid, (now, LEAST_PAUSE))[1]
                 self._due[pid] = now + pause, min(2 * pause, MOST_PAUSE)
-
-    @property
-    def stuck(self) -> bool:
-        """Whether reading a program takes so long that no new ones are found meanwhile."""
-        return self._aside.busy_for() > STUCK_SECONDS
 
     def forget(self, pid: int) -> None:
         """The process ended or runs something else by now: it is looked at like a new one."""
         self.found.discard(pid)
 
-    def _is_due(self, pid: int, now: float) -> bool:
-        return self._due.get(pid, (now, LEAST_PAUSE))[0] <= now
-
     def _forget_all_but(self, here: set[int]) -> None:
         for gone in self._due.keys() - here:
             del self._due[gone]
         self.found &= here
-
-    def _read(self, pids: list[int], budget: float) -> dict[int, GoBinary | None]:
-        """What these processes run, as many as fit into so many seconds of CPU time."""
-        read: dict[int, GoBinary | None] = {}
-        began = time.thread_time()
-        for pid in pids[:MAX_LOOKS]:
-            if time.thread_time() - began > budget:
-                break
-            read[pid] = self._program(pid)
-        return read
 
     def _program(self, pid: int) -> GoBinary | None:
         """Return what a process runs; None when it is gone, or a kernel thread."""

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memtrace.host.hierarchy import Hierarchy
+from memtrace.host.procfs import namespace_base
 from memtrace.samples import Feature, GoHeap, GoProcess
 
 if TYPE_CHECKING:
     from memtrace.collect.go_processes import GoProcesses
 
 
-_LATER = "from the second sample on"
+_UNPLANNED = Feature(False, "not planned")
 
 
 class LaterGo:
-    """Is what `make` makes, once `look` was called twice. `feature`: of counting collections."""
+    """Is GoProcesses, imported and made once `look` was called twice.
 
-    def __init__(self, feature: Feature, make: Callable[[], GoProcesses]) -> None:
-        self._feature = feature
-        self._make = make
+    `paths`: of all cgroups, then; `features`: those of a plan, by name; `many`: as GoProbe has it.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        hierarchy: Hierarchy,
+        paths: Callable[[], Iterable[str]],
+        features: Mapping[str, Feature],
+        many: bool,
+    ) -> None:
+        self._root = root
+        self._hierarchy = hierarchy
+        self._paths = paths
+        self._finding = features.get("go_processes", _UNPLANNED)
+        self._counting = features.get("go_gc", _UNPLANNED)
+        self._many = many
         self._looked = False
         self._made: GoProcesses | None = None
 
@@ -31,7 +48,7 @@ class LaterGo:
     def look(self, now: float) -> None:
         """Call for each sample; `now` in monotonic seconds. Raises BpfError."""
         if self._looked and self._made is None:
-            self._made = self._make()
+            self._made = self._begin()
         self._looked = True
         if self._made is not None:
             self._made.look(now)
@@ -52,7 +69,7 @@ class LaterGo:
         """Whether Go processes are found, and their collections counted; or why not."""
         if self._made is not None:
             return self._made.features()
-        return {"go_processes": Feature(True, _LATER), "go_gc": self._feature}
+        return {"go_processes": self._finding, "go_gc": self._counting}
 
     def lost(self) -> int:
         """Collections so far that were not told."""
@@ -62,3 +79,11 @@ class LaterGo:
         """Give everything back. May be called twice."""
         if self._made is not None:
             self._made.close()
+
+    def _begin(self) -> GoProcesses:
+        from memtrace.collect.go_collections import GoCollections
+        from memtrace.collect.go_processes import GoProcesses
+
+        base = namespace_base(self._root, self._hierarchy, self._paths()) or "/"
+        collections = GoCollections(self._counting, self._many)
+        return GoProcesses(self._root, self._hierarchy, base, self._finding, collections)

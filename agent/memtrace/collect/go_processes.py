@@ -1,6 +1,8 @@
 """Go processes by cgroup: found, polled at each sample, with the collections probes tell of.
 
-What a process' settings mean is the model's business.
+All that opens, reads or probes a program or its memory is done on a thread of its own: both may
+lie on a file system that never answers, on purpose even. What a process' settings mean is the
+model's business.
 """
 
 from __future__ import annotations
@@ -8,9 +10,11 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from memtrace.collect.aside import Aside
 from memtrace.collect.go_collections import GoCollections
 from memtrace.collect.go_cycles import GoCycle
 from memtrace.collect.go_finder import GoFinder
@@ -22,11 +26,14 @@ from memtrace.host.cpu_quota import CpuQuotas
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.procfs import memory_cgroup, read_comm, same_start, start_ticks
 from memtrace.kernel import wire
+from memtrace.kernel.errors import BpfError
 from memtrace.samples import Feature, GoCycles, GoHeap, GoProcess
 
 LEAST_PAUSE, MOST_PAUSE = 1.0, 61.0
 """After so many seconds a process' cgroup and its CPU quota are read again: first soon, then more
 seldom, as it is put into its cgroup when it begins. A prime, as ids of cgroups have steps."""
+PATIENCE_SECONDS, MOST_SECONDS, STUCK_SECONDS = 0.05, 10.0, 30.0
+"""How long a sample waits for a look, how long a thorough one may take, and when it is said."""
 STILL, REST = 16, 4
 """A process in which nothing moved for so many looks is read at one look of so many, until it
 moves or collects: most Go programs of a node do nothing for most of the time."""
@@ -35,7 +42,7 @@ MEMORY_SETTINGS = ("containermaxprocs", "updatemaxprocs", "madvdontneed")
 """Of GODEBUG (go.dev/doc/godebug), what bears on memory and on GOMAXPROCS."""
 _NANO = 1e-9
 _HIDDEN = "its memory cannot be read ({}): it needs CAP_SYS_PTRACE"
-_STUCK = "no new Go processes are found: a program's file system does not answer"
+_STUCK = "figures of Go processes stand still: a program's file system does not answer"
 _EARLY = "its runtime has not begun yet, or keeps its figures in an unknown way"
 
 
@@ -67,24 +74,34 @@ class _Followed:
 class GoProcesses:
     """Call `look` for each sample, then `of` for each cgroup.
 
-    `base`: where this process' cgroup namespace begins in the hierarchy (procfs).
+    `base`: where this process' cgroup namespace begins in the hierarchy (procfs). `finding`:
+    whether other users' processes can be looked into.
     """
 
     def __init__(
-        self, root: Path, hierarchy: Hierarchy, base: str, collections: GoCollections
+        self,
+        root: Path,
+        hierarchy: Hierarchy,
+        base: str,
+        finding: Feature,
+        collections: GoCollections,
     ) -> None:
         self._root = root
         self._hierarchy = hierarchy
         self._base = base
         self._quotas = CpuQuotas(root)
         self._quotas_now: dict[str, float | None] = {}  # by path, while one look lasts
+        self._finding = finding
         self._collections = collections
+        self._aside: Aside[None] = Aside()
         self._cycles: list[GoCycle] = []
         self._finder = GoFinder(root)
         self._followed: dict[int, _Followed] = {}
         self._minors: dict[int, int] = {}  # of Go's version by pid, of ended ones, too
         self._looks = 0
+        self._looked_at = self._interval = 0.0
         self._of: dict[int, tuple[GoProcess, ...]] = {}
+        self._controllers: dict[int, tuple[int, int]] = {}
 
     def gather(self) -> None:
         """Take over what the probes told, before their buffer is full. Raises BpfError."""
@@ -93,18 +110,26 @@ class GoProcesses:
     def look(self, now: float, thorough: bool = False) -> None:
         """Find new processes, read all heaps, count collections. Raises BpfError.
 
-        `thorough`: look into every new program now, however long it takes.
+        What takes longer than `PATIENCE_SECONDS` is there at a later look. `thorough`: look
+        into every new program now, within `MOST_SECONDS`.
         """
         self.gather()
+        if not self._aside.busy:
+            cycles, self._cycles = self._cycles, []
+            self._aside.start(lambda: self._look(now, thorough, cycles))
+        self._aside.take(MOST_SECONDS if thorough else PATIENCE_SECONDS)
+
+    def _look(self, now: float, thorough: bool, cycles: list[GoCycle]) -> None:
+        """All that may take as long as somebody's file system does."""
+        self._interval, self._looked_at = now - (self._looked_at or now), now
         for pid, program in self._finder.look(now, thorough):
             if len(self._followed) < MAX_PROCESSES:
                 self._begin(pid, program)
         for gone in self._followed.keys() - self._finder.found:
             self._end(self._followed[gone])
         self._collections.follow(self._running(), now)
-        for cycle in self._cycles:
+        for cycle in cycles:
             self._count(cycle)
-        self._cycles.clear()
         of: defaultdict[int, list[GoProcess]] = defaultdict(list)
         self._looks += 1
         for one in list(self._followed.values()):
@@ -115,6 +140,11 @@ class GoProcesses:
                 of[one.cgroup].append(made)
         self._quotas_now.clear()
         self._of = {key: self._same(key, tuple(found)) for key, found in of.items()}
+        self._controllers = {
+            one.pid: (one.memory.controller, one.start)
+            for one in self._followed.values()
+            if one.memory is not None
+        }
 
     def of(self, cgroup: int) -> tuple[GoProcess, ...]:
         """The processes of a cgroup alone; the same object when nothing moved."""
@@ -127,11 +157,7 @@ class GoProcesses:
 
     def controllers(self) -> dict[int, tuple[int, int]]:
         """Where each process has its gcController, and its start in ticks, by pid."""
-        return {
-            one.pid: (one.memory.controller, one.start)
-            for one in self._followed.values()
-            if one.memory is not None
-        }
+        return self._controllers
 
     def heap_of(self, pid: int, block: bytes) -> GoHeap | None:
         """What a gcController's bytes say, of a process that may have ended by now.
@@ -144,9 +170,8 @@ class GoProcesses:
 
     def features(self) -> dict[str, Feature]:
         """Whether Go processes are found, and their collections counted; or why not."""
-        found = Feature(True, "each sample; what became one by exec within 64 s")
-        if self._finder.stuck:
-            found = Feature(False, _STUCK)
+        stuck = self._aside.busy_for() > STUCK_SECONDS
+        found = Feature(False, _STUCK) if stuck else self._finding
         return {"go_processes": found, "go_gc": self._collections.feature}
 
     def lost(self) -> int:
@@ -154,7 +179,14 @@ class GoProcesses:
         return self._collections.lost()
 
     def close(self) -> None:
-        """Give all descriptors back, and take the probes out."""
+        """Give all descriptors back, and take the probes out.
+
+        A look that still hangs has them in its hands: the process' end gives them back.
+        """
+        with suppress(BpfError):
+            self._aside.take(PATIENCE_SECONDS)
+        if self._aside.busy:
+            return
         self._collections.close()
         for one in self._followed.values():
             if one.memory is not None:
@@ -235,6 +267,9 @@ class GoProcesses:
             one.still = -(one.pid % REST)  # so that those that rest are not read all at once
         elif one.still >= STILL:
             one.rests = self._looks + REST
+            if not one.made.age_seconds:  # from now on it may be that old, and nobody would know
+                oldest = round((REST - 1) * self._interval, 1)
+                one.made = replace(one.made, age_seconds=oldest)
         one.still += 1
         return one.made
 
@@ -260,18 +295,23 @@ class GoProcesses:
 def added(before: GoCycles, cycle: GoCycle) -> GoCycles:
     """The sums with one more collection."""
     pauses = (cycle.first_pause_ns, cycle.last_pause_ns)
-    marking = (cycle.assist_ns, cycle.dedicated_ns, cycle.fractional_ns)
-    cpu = sum(time or 0 for time in marking) + sum(pauses) * cycle.procs
     return GoCycles(
         before.cycles + 1,
         before.forced + (cycle.trigger == "forced"),
         before.periodic + (cycle.trigger == "periodic"),
         before.pause_seconds + sum(pauses) * _NANO,
         max(before.longest_pause_seconds, max(pauses) * _NANO),
-        before.cpu_seconds + cpu * _NANO,
-        before.assist_seconds + (cycle.assist_ns or 0) * _NANO,
+        _more(before.cpu_seconds, cycle.cpu_ns),
+        _more(before.assist_seconds, cycle.assist_ns),
         cycle.marked_bytes if cycle.marked_bytes is not None else before.marked_bytes,
     )
+
+
+def _more(seconds: float | None, nanoseconds: int | None) -> float | None:
+    """Return the sum; what was unknown once stays unknown."""
+    if seconds is None or nanoseconds is None:
+        return None
+    return seconds + nanoseconds * _NANO
 
 
 def _described(one: _Followed, heap: GoHeap | None) -> GoProcess:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +16,21 @@ from memtrace.host.hierarchy import HostError, find_hierarchy, walk
 from memtrace.host.procfs import namespace_base
 from memtrace.kernel.closing import Closing
 from memtrace.kernel.errors import BpfError
-from memtrace.kernel.go_plan import go_gc_feature, has_uprobe_multi
+from memtrace.kernel.go_plan import go_gc_feature, go_processes_feature, has_uprobe_multi
 from memtrace.kernel.plan import QUESTIONS
 from memtrace.kernel.support import kernel_facts
 from memtrace.samples import GoHeapFunctions, GoProcess, Sample
 
 _STEP_SECONDS = 0.1
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn what the kernel refuses into the sentence and the exit code of a command."""
+    try:
+        yield
+    except BpfError as error:
+        raise LiveError(f"the kernel refused a read: {error}", EXIT_RUNTIME) from error
 
 
 class GoSamples(Closing):
@@ -36,17 +46,18 @@ class GoSamples(Closing):
         entries = list(walk(self.hierarchy))
         base = namespace_base(root, self.hierarchy, (entry.path for entry in entries))
         facts = kernel_facts(QUESTIONS)
+        finding = go_processes_feature(facts)
+        if not finding.enabled:
+            raise LiveError(f"{finding.reason}; run it with sudo", EXIT_MISSING)
         collections = GoCollections(
             go_gc_feature(facts), has_uprobe_multi(facts), stay=0.0, at_once=MAX_PROGRAMS
         )
-        self._processes = GoProcesses(root, self.hierarchy, base or "/", collections)
+        self._processes = GoProcesses(root, self.hierarchy, base or "/", finding, collections)
 
     def sample(self) -> Sample:
         """All cgroups with their Go processes as of now."""
-        try:
+        with _refusals():
             self._processes.look(time.monotonic(), thorough=True)
-        except BpfError as error:
-            raise LiveError(f"the kernel refused a read: {error}", EXIT_RUNTIME) from error
         entries = list(walk(self.hierarchy))
         cgroups = cgroup_figures(entries, self.hierarchy, self._root)
         sample = bare_sample(
@@ -68,7 +79,8 @@ class GoSamples(Closing):
         while not self._stopped and (left := end - time.monotonic()) > 0:
             if progress is not None:
                 progress(left)
-            self._processes.gather()
+            with _refusals():
+                self._processes.gather()
             time.sleep(min(left, _STEP_SECONDS))
 
     def stop(self) -> None:

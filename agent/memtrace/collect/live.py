@@ -17,7 +17,7 @@ from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
 from memtrace.kernel.closing import Closing
 from memtrace.kernel.errors import BpfError
-from memtrace.kernel.go_plan import go_gc_feature, has_uprobe_multi
+from memtrace.kernel.go_plan import go_gc_feature, go_processes_feature, has_uprobe_multi
 from memtrace.kernel.plan import QUESTIONS, Plan, make_plan
 from memtrace.kernel.session import OBJECTS, Session
 from memtrace.kernel.support import KernelFacts, kernel_facts
@@ -212,6 +212,7 @@ def open_live(
         if not baseline:
             features["baseline"] = Feature(False, "switched off by --no-baseline")
         tombstones = None if state_dir is None else Tombstones(state_dir, root)
+        features["go_processes"] = go_processes_feature(facts)
         features["go_gc"] = go_gc_feature(facts)
         collector = Collector(
             session,

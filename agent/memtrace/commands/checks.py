@@ -14,7 +14,7 @@ from memtrace.samples import Feature
 
 def gather_checks(root: Path) -> list[Check]:
     """All checks of this machine, the required ones first."""
-    from memtrace.kernel.go_plan import go_gc_feature
+    from memtrace.kernel.go_plan import go_gc_feature, go_processes_feature
     from memtrace.kernel.plan import QUESTIONS, make_plan, oom_feature
     from memtrace.kernel.support import kernel_facts
 
@@ -29,6 +29,7 @@ def gather_checks(root: Path) -> list[Check]:
         *(_feature(name, feature) for name, feature in plan.features.items()),
         *(_on_demand(name, plan.on_demand[name]) for name in plan.on_demand),
         _feature("oom", oom_feature(facts)),
+        _feature("go_processes", go_processes_feature(facts)),
         _feature("go_gc", go_gc_feature(facts)),
         _stalls(root),
         _state(STATE_DIR),

@@ -214,15 +214,11 @@ def duration(text: str) -> float:
 
 def cgroup_of(pid: int, root: Path) -> str:
     """Return the memory cgroup of a process: its path inside the memory hierarchy."""
-    try:
-        lines = (root / "proc" / str(pid) / "cgroup").read_text(errors="surrogateescape")
-    except OSError:
+    from memtrace.host.procfs import cgroup_shown
+
+    path = cgroup_shown(root, pid)
+    if path is None:
         raise TargetNotFoundError(
             f"there is no process {pid} under {root}; look up the pid on the host with ps."
-        ) from None
-    paths = {
-        controllers: path
-        for _, controllers, path in (line.split(":", 2) for line in lines.splitlines())
-    }
-    memory = (path for names, path in paths.items() if "memory" in names.split(","))
-    return next(memory, paths.get("", "/"))
+        )
+    return path

@@ -48,6 +48,12 @@ def memory_cgroup(root: Path, hierarchy: Hierarchy, pid: int, base: str = "/") -
     return _absolute(base, shown)
 
 
+def cgroup_shown(root: Path, pid: int) -> str | None:
+    """A process' memory cgroup as /proc shows it, whatever version has the memory controller."""
+    data = read_bytes(root / f"proc/{pid}/cgroup", _CGROUP_LIMIT)
+    return None if data is None else parse_cgroup(data, 1) or parse_cgroup(data, 2) or "/"
+
+
 def namespace_base(root: Path, hierarchy: Hierarchy, paths: Iterable[str]) -> str | None:
     """Where the root of this process' cgroup namespace lies in the hierarchy: "/" outside of one.
 

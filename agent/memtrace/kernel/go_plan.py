@@ -26,6 +26,13 @@ def go_gc_feature(facts: KernelFacts) -> Feature:
     return Feature(True, "exact: each collection that began after its binary was found")
 
 
+def go_processes_feature(facts: KernelFacts) -> Feature:
+    """Whether programs and memory of other users' processes can be read (ptrace(2))."""
+    if "CAP_SYS_PTRACE" not in (facts.capabilities or ()):
+        return Feature(False, "Go programs of other users are not seen: it needs CAP_SYS_PTRACE")
+    return Feature(True, "each sample; what becomes one by exec within 64 s")
+
+
 def has_uprobe_multi(facts: KernelFacts) -> bool:
     """Whether GoProbe can be made with `many`."""
     return facts.enum_value(*UPROBE_MULTI) is not None

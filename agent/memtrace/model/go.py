@@ -91,4 +91,6 @@ def _fraction(now: GoProcess, before: GoCycles, elapsed: float | None) -> float 
     procs = None if now.heap is None else now.heap.gomaxprocs
     if now.gc is None or not procs or not elapsed:
         return None
+    if now.gc.cpu_seconds is None or before.cpu_seconds is None:
+        return None
     return max(0.0, now.gc.cpu_seconds - before.cpu_seconds) / (elapsed * procs)

@@ -64,7 +64,7 @@ def _go(made: Postmortem) -> Iterator[str]:
         if row.process.heap is not None and row.process.age_seconds:
             yield (
                 f"the Go heap of {row.process.comm or 'process'} ({row.process.pid}) is as of "
-                f"{row.process.age_seconds:.1f} s before the kill"
+                f"at most {row.process.age_seconds:.1f} s before the kill"
             )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -119,26 +118,3 @@ def test_reading_programs_has_a_budget(host: Host, monkeypatch: pytest.MonkeyPat
 def test_a_machine_without_proc_has_no_processes(tmp_path: Path) -> None:
     """Nothing is mounted there."""
     assert list(GoFinder(tmp_path).look(0.0)) == []
-
-
-def test_a_file_system_that_hangs_delays_no_sample(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What it holds is told once it answers; until then nothing new is found, which is said."""
-    answer = threading.Event()
-    inspect = go_finder.inspect
-
-    def slow(fd: int) -> GoBinary:
-        answer.wait(10)
-        return inspect(fd)
-
-    monkeypatch.setattr(go_finder, "inspect", slow)
-    monkeypatch.setattr(go_finder, "STUCK_SECONDS", 0.0)
-    finder = GoFinder(host.root)
-    host.run(1, host.program("app", "go"))
-    assert found(finder, 0.0) == []
-    assert finder.stuck
-    answer.set()
-    monkeypatch.setattr(go_finder, "PATIENCE_SECONDS", 5.0)
-    assert found(finder, 1.0) == [1]
-    assert not finder.stuck
