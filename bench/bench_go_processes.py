@@ -19,7 +19,7 @@ from common import Cgroup, bar, disk_directory, options, progress, publish, stat
 from memtrace.collect.go_collections import GoCollections
 from memtrace.collect.go_processes import GoProcesses
 from memtrace.host.hierarchy import Hierarchy, find_hierarchy
-from memtrace.kernel.go_plan import go_gc_feature, has_uprobe_multi
+from memtrace.kernel.go_plan import go_gc_feature, go_processes_feature, has_uprobe_multi
 from memtrace.kernel.plan import QUESTIONS
 from memtrace.kernel.support import kernel_facts
 from memtrace.samples import GoProcess
@@ -55,7 +55,7 @@ def following(hierarchy: Hierarchy) -> GoProcesses:
     """What the agent has."""
     facts = kernel_facts(QUESTIONS)
     collections = GoCollections(go_gc_feature(facts), has_uprobe_multi(facts))
-    return GoProcesses(ROOT, hierarchy, "/", collections)
+    return GoProcesses(ROOT, hierarchy, "/", go_processes_feature(facts), collections)
 
 
 def spent(processes: GoProcesses) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
@@ -18,6 +19,8 @@ class Aside(Generic[Result]):
     """Hand in a job, ask for its result later. What a job raises is raised by `take`."""
 
     def __init__(self) -> None:
+        self._jobs: SimpleQueue[Callable[[], Result]] = SimpleQueue()
+        self._thread: threading.Thread | None = None  # one for all jobs, from the first on
         self._done = threading.Event()
         self._busy = False
         self._began = 0.0
@@ -40,7 +43,10 @@ class Aside(Generic[Result]):
         self._busy, self._result, self._error = True, None, None
         self._began = time.monotonic()
         self._done.clear()
-        threading.Thread(target=self._run, args=(job,), daemon=True).start()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
+        self._jobs.put(job)
 
     def take(self, seconds: float) -> Result | None:
         """The job's result, waiting at most so long; None: not yet, or nothing was begun."""
@@ -51,9 +57,11 @@ class Aside(Generic[Result]):
             raise self._error
         return self._result
 
-    def _run(self, job: Callable[[], Result]) -> None:
-        try:
-            self._result = job()
-        except Exception as error:
-            self._error = error
-        self._done.set()
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            try:
+                self._result = job()
+            except Exception as error:
+                self._error = error
+            self._done.set()

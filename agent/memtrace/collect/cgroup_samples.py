@@ -57,9 +57,9 @@ class CgroupSamples:
     def make(self, node: Node, nodes: Mapping[int, Node]) -> CgroupSample:
         """The cgroup as of now; `nodes` are all of them by id."""
         made = self._made.get(node.id)
-        if made is not None and self._is_past(node, made):
-            return made
         memory = self._read_memory(node)
+        if made is not None and memory is made.memory and self._stands_still(node, made):
+            return made
         parent = node.parent if node.path != "/" else None
         parts = (
             node.id,
@@ -78,11 +78,21 @@ class CgroupSamples:
             made = self._made[node.id] = CgroupSample(*parts)
         return made
 
-    def _is_past(self, node: Node, made: CgroupSample) -> bool:
-        """Whether nothing about it can change any more: there may be thousands of those."""
-        gone = made.state == REMOVED == node.state and not node.ledger.changed
-        gone = gone and made.slab is self._slab_of(node.id)  # its objects are its parent's by now
-        return gone and not self._watching.news(node.id) and not self._resolver.needs_retry(node.id)
+    def _stands_still(self, node: Node, made: CgroupSample) -> bool:
+        """Whether it is as it was, with the same memory: most cgroups are, most of the time."""
+        cgroup = node.id
+        return not (
+            node.ledger.changed
+            or node.state != made.state
+            or node.parent != made.parent_id
+            or node.path != made.path
+            or self._go_of(cgroup) is not made.go
+            or self._slab_of(cgroup) is not made.slab
+            or self._allocations.news(cgroup)
+            or self._watching.news(cgroup)
+            or self._resolver.news(cgroup, made.identity)
+            or (made.ledger.processes and self._processes.news(cgroup))
+        )
 
     def forget(self, cgroup: int) -> None:
         """The cgroup is released."""

@@ -15,9 +15,11 @@ from typing import TypeVar
 
 from memtrace.golang.binary import GoBinary, Identity, inspect
 from memtrace.golang.refusal import State
-from memtrace.host.procfs import all_pids
+from memtrace.host.procfs import all_pids, newest_pid
 
 LEAST_PAUSE, MOST_PAUSE = 1.0, 64.0
+LIST_SECONDS = 16.0
+"""/proc is listed when an id was given away since the last time, and at least this often."""
 BUDGET_SECONDS = 0.05
 """CPU time for reading programs in one look; what is left over has its turn in the next one."""
 MAX_LOOKS = 512
@@ -37,6 +39,9 @@ class GoFinder:
         self._root = root
         self._due: dict[int, tuple[float, float]] = {}  # other processes: due when, pause then
         self.found: set[int] = set()  # Go processes that were told and are there
+        self._here: set[int] = set()  # as of the last list
+        self._newest: bytes | None = None
+        self._list_again = 0.0
         self._files: dict[File, GoBinary] = {}
         self._programs: dict[Identity, GoBinary] = {}
 
@@ -45,8 +50,7 @@ class GoFinder:
 
         `thorough`: look into every program that is new, however long it takes.
         """
-        here = all_pids(self._root)
-        self._forget_all_but(here)
+        here = self._listed(now)
         began, looks = time.thread_time(), 0
         for pid in sorted(here - self.found):
             due, pause = self._due.get(pid, (now, LEAST_PAUSE))
@@ -67,6 +71,15 @@ class GoFinder:
     def forget(self, pid: int) -> None:
         """The process ended or runs something else by now: it is looked at like a new one."""
         self.found.discard(pid)
+
+    def _listed(self, now: float) -> set[int]:
+        """Return the processes that are there; some of them may have ended."""
+        newest = newest_pid(self._root)
+        if newest is None or newest != self._newest or now >= self._list_again:
+            self._newest, self._list_again = newest, now + LIST_SECONDS
+            self._here = all_pids(self._root)
+            self._forget_all_but(self._here)
+        return self._here
 
     def _forget_all_but(self, here: set[int]) -> None:
         for gone in self._due.keys() - here:

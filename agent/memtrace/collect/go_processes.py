@@ -24,7 +24,7 @@ from memtrace.golang.gcstate import decode
 from memtrace.golang.refusal import State
 from memtrace.host.cpu_quota import CpuQuotas
 from memtrace.host.hierarchy import Hierarchy
-from memtrace.host.procfs import memory_cgroup, read_comm, same_start, start_ticks
+from memtrace.host.procfs import cgroup_lines, placed, read_comm, same_start, start_ticks
 from memtrace.kernel import wire
 from memtrace.kernel.errors import BpfError
 from memtrace.samples import Feature, GoCycles, GoHeap, GoProcess
@@ -60,7 +60,9 @@ class _Followed:
     memory: GoMemory | None
     reason: str
     debug: str | None
+    lines: bytes | None = None
     cgroup: int | None = None
+    path: str | None = None
     quota: float | None = None
     due: float = float("-inf")
     pause: float = LEAST_PAUSE
@@ -277,10 +279,11 @@ class GoProcesses:
         """Read again where it lives; whether it is there at all."""
         if one.memory is None and start_ticks(self._root, one.pid) != one.start:
             return False  # memory says by itself that its process ended
-        path = memory_cgroup(self._root, self._hierarchy, one.pid, self._base)
-        if path is not None:
-            one.cgroup = _id_of(self._hierarchy, path)
-            one.quota = self._quota_of(path)
+        lines = cgroup_lines(self._root, one.pid)
+        if lines is not None and (lines != one.lines or one.cgroup is None):
+            one.lines, one.path = lines, placed(self._hierarchy, self._base, lines)
+            one.cgroup = None if one.path is None else _id_of(self._hierarchy, one.path)
+        one.quota = None if one.path is None else self._quota_of(one.path)
         # Those of a cgroup are due together: its quota is read once.
         one.due = now + min(one.pause, MOST_PAUSE - (now + (one.cgroup or 0)) % MOST_PAUSE)
         one.pause *= 2

@@ -85,6 +85,11 @@ class ShownProcesses:
         self._filled[cgroup] = ledger, min((one.due for one in known), default=float("inf"))
         return ledger
 
+    def news(self, cgroup: int) -> bool:
+        """Whether `fill` may tell something else than before, of the same ledger."""
+        filled = self._filled.get(cgroup)
+        return filled is None or self._now >= filled[1]
+
     def end(self, event: TaskExited, page: int) -> None:
         """A process ended with these figures; `page` is the bytes of a page."""
         tgid, start = wire.PROCESS.unpack(event.process)

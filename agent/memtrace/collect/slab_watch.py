@@ -112,6 +112,11 @@ class SlabWatcher:
             known.made = replace(made, unwatched_bytes=known.unwatched)
         return known.made
 
+    def news(self, cgroup: int) -> bool:
+        """Whether `of` may tell something else than before, with the same memory."""
+        known = self._cgroups.get(cgroup)
+        return known is None or known.culprits.changed
+
     def decide(self, monotonic: float, now: float) -> None:
         """All cgroups were looked at: watch from here on, or no longer."""
         growth, self._growth = self._growth, 0

@@ -42,6 +42,7 @@ class CgroupFiles:
         self._layout = layout
         self._parser = parser
         self._skipped = cgroup_id % _FULL_READ_EVERY  # so that full reads are spread out
+        self._steady: tuple[bytes, bytes] | None = None  # usage and limit, if nothing moved there
         self._fds = [os.open("memory.stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=fd)]
         try:
             for name in (layout.usage, layout.limit, *layout.others):
@@ -63,14 +64,18 @@ class CgroupFiles:
         tenth time: usage counts charges in batches of 64 pages per CPU.
         """
         try:
-            usage, limit = _read_number(self._usage), _read_number(self._limit)
-            if previous is not None and not force and self._unchanged(previous, usage, limit):
+            texts = _read(self._usage), _read(self._limit)
+            if previous is not None and not force and self._stands_still(texts):
                 return previous
             stat = self._parser.parse(os.pread(self._stat, _STAT_SIZE, 0))
             others = [_read_number(fd) for fd in self._others]
         except OSError:
             return None
-        return self._layout.build(usage, limit, stat, others, self._hugetlb())
+        usage, limit = map(parse_number, texts)
+        made = self._layout.build(usage, limit, stat, others, self._hugetlb())
+        unsteady = usage is None or usage == limit or made.dirty_bytes or made.writeback_bytes
+        self._steady = None if unsteady else texts
+        return previous if made == previous else made
 
     def _hugetlb(self) -> Number:
         """All sizes of page together; unknown when there is none or one cannot be read."""
@@ -81,19 +86,12 @@ class CgroupFiles:
         known = [amount for amount in amounts if amount is not None]
         return sum(known) if known and len(known) == len(amounts) else None
 
-    def _unchanged(self, previous: Memory, usage: Number, limit: Number) -> bool:
+    def _stands_still(self, texts: tuple[bytes, bytes]) -> bool:
         self._skipped += 1
         if self._skipped >= _FULL_READ_EVERY:
             self._skipped = 0
             return False
-        return (
-            usage is not None
-            and usage == previous.usage_bytes
-            and usage != limit
-            and limit == previous.limit_bytes
-            and not previous.dirty_bytes
-            and not previous.writeback_bytes
-        )
+        return texts == self._steady
 
     def close(self) -> None:
         """Give the descriptors back."""
@@ -194,8 +192,12 @@ def _open_optional(name: str, directory: int) -> int:
         return -1
 
 
+def _read(fd: int) -> bytes:
+    return os.pread(fd, _NUMBER_SIZE, 0) if fd >= 0 else b""
+
+
 def _read_number(fd: int) -> Number:
-    return parse_number(os.pread(fd, _NUMBER_SIZE, 0)) if fd >= 0 else None
+    return parse_number(_read(fd))
 
 
 def _raise_descriptor_limit() -> int:

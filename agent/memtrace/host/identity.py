@@ -31,12 +31,13 @@ class _Pod(NamedTuple):
 
 
 class _Entry:
-    __slots__ = ("attempts", "identity", "path")
+    __slots__ = ("attempts", "identity", "learned", "path")
 
     def __init__(self, path: str, identity: Identity) -> None:
         self.path = path
         self.identity = identity
         self.attempts = 1
+        self.learned = 0  # how much was known of pods when it was told last
 
 
 class Resolver:
@@ -58,6 +59,7 @@ class Resolver:
         self._entries: dict[int, _Entry] = {}
         self._containers: dict[str, int] = {}
         self._pods: dict[str, _Pod] = {}
+        self._learned = 0
 
     def resolve(self, cgroup_id: int, path: str, removed: bool = False) -> Identity:
         """Who is behind the cgroup as far as is known now; at most 10 tries per container.
@@ -75,6 +77,13 @@ class Resolver:
             self._entries[cgroup_id] = entry
         self._learn(cgroup_id, entry)
         return self._with_pod(cgroup_id, entry)
+
+    def news(self, cgroup_id: int, told: Identity) -> bool:
+        """Whether `resolve` may tell something else than it told, of the same path."""
+        entry = self._entries.get(cgroup_id)
+        if entry is None or entry.identity is not told or entry.learned != self._learned:
+            return True
+        return self.needs_retry(cgroup_id)
 
     def recall(self, cgroup_id: int, path: str) -> Identity:
         """Who was behind a cgroup that may be gone and forgotten by now; remembers nothing."""
@@ -143,13 +152,14 @@ class Resolver:
             return
         if len(self._pods) >= _MAX_PODS and pod not in self._pods:
             del self._pods[next(iter(self._pods))]
-        self._pods[pod] = _Pod(
-            identity.pod, identity.namespace, identity.runtime, identity.resolved_by
-        )
+        told = _Pod(identity.pod, identity.namespace, identity.runtime, identity.resolved_by)
+        if self._pods.get(pod) != told:
+            self._pods[pod] = told
+            self._learned += 1
 
     def _with_pod(self, cgroup_id: int, entry: _Entry) -> Identity:
         """The identity, completed once by what siblings or children taught about the pod."""
-        identity = entry.identity
+        identity, entry.learned = entry.identity, self._learned
         if identity.pod is not None or identity.kind not in ("pod", *_CONTAINERS):
             return identity
         pod = self._pods.get(paths.pod_path(entry.path) or "")

@@ -41,8 +41,17 @@ def memory_cgroup(root: Path, hierarchy: Hierarchy, pid: int, base: str = "/") -
     /proc shows paths from the root of the reader's cgroup namespace, which lies at `base`
     of the hierarchy; cgroups beside it appear as /../name.
     """
-    data = read_bytes(root / f"proc/{pid}/cgroup", _CGROUP_LIMIT)
-    shown = None if data is None else parse_cgroup(data, hierarchy.version)
+    return placed(hierarchy, base, cgroup_lines(root, pid))
+
+
+def cgroup_lines(root: Path, pid: int) -> bytes | None:
+    """What /proc/PID/cgroup says, for `placed`; None when the process is gone."""
+    return read_bytes(f"{root}/proc/{pid}/cgroup", _CGROUP_LIMIT)
+
+
+def placed(hierarchy: Hierarchy, base: str, lines: bytes | None) -> str | None:
+    """As `memory_cgroup`, of what `cgroup_lines` told."""
+    shown = None if lines is None else parse_cgroup(lines, hierarchy.version)
     if shown is None or shown.endswith(_DELETED):
         return None
     return _absolute(base, shown)
@@ -50,7 +59,7 @@ def memory_cgroup(root: Path, hierarchy: Hierarchy, pid: int, base: str = "/") -
 
 def cgroup_shown(root: Path, pid: int) -> str | None:
     """A process' memory cgroup as /proc shows it, whatever version has the memory controller."""
-    data = read_bytes(root / f"proc/{pid}/cgroup", _CGROUP_LIMIT)
+    data = cgroup_lines(root, pid)
     return None if data is None else parse_cgroup(data, 1) or parse_cgroup(data, 2) or "/"
 
 
@@ -120,6 +129,12 @@ def all_pids(root: Path) -> set[int]:
     except OSError:
         return set()
     return {int(name) for name in names if name.isascii() and name.isdigit() and len(name) < 8}
+
+
+def newest_pid(root: Path) -> bytes | None:
+    """The id that was given away last, to a process or thread (proc_loadavg(5)); None: unknown."""
+    words = (read_bytes(root / "proc/loadavg", _SMALL) or b"").split()
+    return words[-1] if len(words) == 5 else None
 
 
 def lowest_mapping(root: Path, pid: int, inode: int) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +39,7 @@ POSSIBLE_NODES = Path("/sys/devices/system/node/possible")
 _ZERO = struct.pack("<I", 0)
 _FLUSH_TRIES = 1000
 MAX_SUPERBLOCKS = 100_000
+MISSES_SECONDS = 5.0
 
 
 class Walked(NamedTuple):
@@ -67,6 +69,7 @@ class Session(Closing):
         self._ring: RingBuffer | None = None
         self._anchor = os.open("/", os.O_RDONLY | os.O_CLOEXEC)
         self._epoch = 0
+        self._misses, self._misses_again = 0, float("-inf")
         self.unflushed = 0  # CPUs whose slots stayed busy: their runs come an interval late
         try:
             self._load(plan, memory_hierarchy)
@@ -106,8 +109,14 @@ class Session(Closing):
         return [amount for _, values, _ in chunks for amount in values.cast("Q")]
 
     def recursion_misses(self) -> int:
-        """Events the kernel skipped because a program was already running on that CPU."""
-        return sum(opened.recursion_misses(INTERRUPTED) or 0 for opened in self._objects)
+        """Events the kernel skipped because a program was already running on that CPU.
+
+        As of at most `MISSES_SECONDS` ago: every program is asked for.
+        """
+        if time.monotonic() >= self._misses_again:
+            told = (opened.recursion_misses(INTERRUPTED) or 0 for opened in self._objects)
+            self._misses, self._misses_again = sum(told), time.monotonic() + MISSES_SECONDS
+        return self._misses
 
     def drain_events(self, callback: Callable[[memoryview], None]) -> int:
         """Hand every waiting event to `callback`; return how many."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from unittest import mock
+
 import pytest
 
 from memtrace.collect import collector as module
@@ -56,6 +59,22 @@ def test_a_quiet_cgroup_keeps_its_ledger(rig: Rig) -> None:
     for _ in range(2):
         rig.sample()
     assert rig.row("/a").ledger is rig.row("/a").ledger
+
+
+def test_a_cgroup_in_which_nothing_moved_is_passed_over(rig: Rig, passed_over: list[int]) -> None:
+    """Nothing of it is made again, until something comes."""
+    (rig.mount / "a/memory.stat").write_text("total_cache 4096\n")
+    (rig.mount / "a/memory.usage_in_bytes").write_text("8192\n")
+    a = rig.id("/a")
+    rig.kernel.add(a, X, 5)
+    active = time.monotonic() + 2 * module.LAG_SECONDS
+    rows = [rig.row("/a") for _ in range(2)]
+    with mock.patch.object(time, "monotonic", return_value=active):
+        rows += [rig.row("/a") for _ in range(3)]
+        assert a in passed_over
+        assert rows[-1] is rows[-2]
+        rig.kernel.add(a, X, 2)
+        assert sum(rig.row("/a").ledger.added) == 7 * PAGE
 
 
 def test_names_that_were_forgotten_are_asked_for_again(

@@ -29,8 +29,12 @@ def test_a_child_teaches_the_pods_name(resolver: Resolver, tmp_path: Path) -> No
     trees.pod(tmp_path)
     before = resolver.resolve(POD_ID, POD)
     assert before == Identity("pod", UID)
+    assert not resolver.news(POD_ID, before)
     resolver.resolve(SANDBOX_ID, f"{POD}/{SANDBOX}")
-    assert resolver.resolve(POD_ID, POD) == Identity(
+    assert resolver.news(POD_ID, before)
+    after = resolver.resolve(POD_ID, POD)
+    assert not resolver.news(POD_ID, after)
+    assert after == Identity(
         "pod",
         "pg-0",
         runtime="containerd",
@@ -38,6 +42,15 @@ def test_a_child_teaches_the_pods_name(resolver: Resolver, tmp_path: Path) -> No
         pod="pg-0",
         resolved_by="containerd",
     )
+
+
+def test_who_told_somebody_else_is_news_still(resolver: Resolver, tmp_path: Path) -> None:
+    """A pod's name that an OOM record asked for is not told to the next sample by that."""
+    trees.pod(tmp_path)
+    before = resolver.resolve(POD_ID, POD)
+    resolver.resolve(SANDBOX_ID, f"{POD}/{SANDBOX}")
+    assert resolver.recall(POD_ID, POD).pod == "pg-0"
+    assert resolver.news(POD_ID, before)
 
 
 def test_a_container_without_a_bundle_is_asked_for_again(
