@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from memtrace.collect import baseline
 from memtrace.kernel import wire
 from tests.unit.collect import fake_kernel, records
 from tests.unit.collect.fake_kernel import PAGE, FakeKernel, Rig, resident
@@ -160,10 +161,15 @@ def test_a_baseline_taken_again_is_the_same(rig: Rig) -> None:
     assert (row.ledger.baseline_bytes, resident(row)) == (10 * PAGE, 13)
 
 
-def test_more_unsettled_files_than_a_walk_can_want_settle_in_turn(rig: Rig) -> None:
-    """17,000 files in doubt exceed what one walk may want: no error, and exact in the end."""
+def test_more_unsettled_files_than_a_walk_can_want_settle_in_turn(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More files in doubt than one walk may want: no error, and exact in the end."""
+    assert baseline.MAX_WANTED < fake_kernel.WANTED_ROOM
+    monkeypatch.setattr(baseline, "MAX_WANTED", 160)
+    monkeypatch.setattr(fake_kernel, "WANTED_ROOM", 163)
     a = rig.id("/a")
-    files = [records.file(inode, TMPFS) for inode in range(1, 17_001)]
+    files = [records.file(inode, TMPFS) for inode in range(1, 171)]
 
     def write() -> None:
         for file in files:
@@ -172,7 +178,7 @@ def test_more_unsettled_files_than_a_walk_can_want_settle_in_turn(rig: Rig) -> N
     rig.kernel.pages[a, X] = 1
     once(rig.kernel, write)
     rig.collector.take_baseline()
-    assert rig.collector._baseline.unsettled == 17_000
+    assert rig.collector._baseline.unsettled == 170
     for _ in range(2):
         rig.collector._baseline.settle()
     assert rig.collector._baseline.unsettled == 0
