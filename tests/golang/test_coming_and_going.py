@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from memtrace.collect.go_collections import LEAVE_SECONDS, GoCollections
+from memtrace.collect.go_collections import LEAVE_SECONDS, GoCollections, probed_as
 from memtrace.collect.go_processes import REST, STILL, GoProcesses
+from memtrace.golang.binary import inspect_path
 from memtrace.host.hierarchy import find_hierarchy
 from memtrace.host.procfs import memory_cgroup
 from memtrace.kernel.go_plan import go_gc_feature, go_processes_feature, has_uprobe_multi
@@ -123,6 +126,40 @@ def test_the_program_that_a_shell_becomes_is_found(built: Program, watch: Watch)
     assert found is not None
     assert (found.version or "").startswith("go1.25")
     assert found.heap is not None
+
+
+def test_a_process_that_runs_another_program_by_now_is_not_probed(
+    built: Program, tmp_path: Path
+) -> None:
+    """A breakpoint where the other one has no instruction would kill whoever runs it."""
+    facts = kernel_facts(QUESTIONS)
+    binary = inspect_path(built.stripped)
+    probed = probed_as(binary)
+    assert probed is not None
+    other = shutil.copy("/bin/sleep", tmp_path / "other")
+    collections = GoCollections(go_gc_feature(facts), has_uprobe_multi(facts), stay=0.0)
+    with subprocess.Popen([other, "60"]) as process:
+        try:
+            collections.follow({probed: (process.pid, binary)}, time.monotonic())
+            assert not collections.probes(binary)
+        finally:
+            process.kill()
+            collections.close()
+
+
+def test_a_child_of_vfork_does_not_keep_the_memory_of_its_parent(
+    built: Program, watch: Watch
+) -> None:
+    """The descriptor that was opened before its exec is its parent's: the program is looked at."""
+    with Subject(built.stripped) as subject:
+        watch.look()
+        one = watch.processes._followed[subject.process.pid]
+        with subprocess.Popen(["/bin/sleep", "60"]) as child:
+            watch.processes._followed[child.pid] = replace(one, pid=child.pid, due=0.0)
+            watch.processes._finder.found.add(child.pid)
+            watch.look()
+            assert child.pid not in watch.processes._followed
+            child.kill()
 
 
 def test_an_ended_process_leaves_no_descriptor(built: Program, watch: Watch) -> None:

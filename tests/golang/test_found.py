@@ -65,7 +65,10 @@ def test_build_information_is_what_go_version_says(built: Program, binary: GoBin
     assert ["path", binary.build.main] in lines
     assert binary.build.minor == built.minor
     assert binary.build.settings.items() <= settings.items()
-    assert settings.get("DefaultGODEBUG") == binary.build.settings.get("DefaultGODEBUG")
+    debug = settings.get("DefaultGODEBUG", "").split(",")
+    assert {f"{name}={to}" for name, to in binary.build.debug.items()} <= set(debug)
+    wanted = [each for each in debug if each.startswith("containermaxprocs=")]
+    assert bool(wanted) == ("containermaxprocs" in binary.build.debug)
 
 
 def test_functions_are_where_the_symbols_say(built: Program, file: int) -> None:

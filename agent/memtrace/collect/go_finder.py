@@ -2,13 +2,14 @@
 
 A program file that is known is not read again. Looking costs a listing of /proc, and opening
 the program of each process that is due: what runs something else is looked at again after 1, 2,
-4, ... 64 seconds, as containers often begin with a shell.
+4, 8, 8, ... seconds, as containers often begin with a shell.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -17,13 +18,13 @@ from memtrace.golang.binary import GoBinary, Identity, inspect
 from memtrace.golang.refusal import State
 from memtrace.host.procfs import all_pids, newest_pid
 
-LEAST_PAUSE, MOST_PAUSE = 1.0, 64.0
+LEAST_PAUSE, MOST_PAUSE = 1.0, 8.0
 LIST_SECONDS = 16.0
 """/proc is listed when an id was given away since the last time, and at least this often."""
 BUDGET_SECONDS = 0.05
 """CPU time for reading programs in one look; what is left over has its turn in the next one."""
 MAX_LOOKS = 512
-MAX_FILES = 4096
+MAX_FILES = 1024
 """Program files that are remembered."""
 GO = (State.GO, State.VERSION_ONLY)
 
@@ -42,6 +43,7 @@ class GoFinder:
         self._here: set[int] = set()  # as of the last list
         self._newest: bytes | None = None
         self._list_again = 0.0
+        self._last = 0
         self._files: dict[File, GoBinary] = {}
         self._programs: dict[Identity, GoBinary] = {}
 
@@ -52,7 +54,7 @@ class GoFinder:
         """
         here = self._listed(now)
         began, looks = time.thread_time(), 0
-        for pid in sorted(here - self.found):
+        for pid in self._in_turn(here - self.found):
             due, pause = self._due.get(pid, (now, LEAST_PAUSE))
             if now < due:
                 continue
@@ -60,6 +62,7 @@ class GoFinder:
             spent = looks > MAX_LOOKS or time.thread_time() - began > BUDGET_SECONDS
             if spent and not thorough:
                 return
+            self._last = pid
             program = self._program(pid)
             if program is not None and program.state in GO:
                 self._due.pop(pid, None)
@@ -68,9 +71,20 @@ class GoFinder:
             else:
                 self._due[pid] = now + pause, min(2 * pause, MOST_PAUSE)
 
+    def postpone(self, pid: int, now: float) -> None:
+        """Nothing can be made of the process yet: it is told once more, but not at once."""
+        self.forget(pid)
+        self._due[pid] = now + LEAST_PAUSE, min(2 * LEAST_PAUSE, MOST_PAUSE)
+
     def forget(self, pid: int) -> None:
         """The process ended or runs something else by now: it is looked at like a new one."""
         self.found.discard(pid)
+
+    def _in_turn(self, pids: set[int]) -> list[int]:
+        """Those first that come after the last one: nobody's programs keep others from theirs."""
+        ordered = sorted(pids)
+        at = bisect_right(ordered, self._last)
+        return ordered[at:] + ordered[:at]
 
     def _listed(self, now: float) -> set[int]:
         """Return the processes that are there; some of them may have ended."""
@@ -94,7 +108,7 @@ class GoFinder:
             return None
         try:
             status = os.fstat(fd)
-            file = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+            file = status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns
             known = self._files.get(file)
             if known is None:
                 known = self._inspect(fd)
@@ -106,12 +120,16 @@ class GoFinder:
             os.close(fd)
 
     def _inspect(self, fd: int) -> GoBinary:
-        """Read a file; the same one below another mount is the same program."""
+        """Read a file; the same one below another mount is the same program.
+
+        Only if the same was found in it: whoever may write files can give one any identity.
+        """
         program = inspect(fd)
         if program.identity is None:
             return program
         _remember(self._programs, program.identity, program)
-        return self._programs[program.identity]
+        known = self._programs[program.identity]
+        return known if known == program else program
 
 
 def _remember(table: dict[Key, Value], key: Key, value: Value) -> None:

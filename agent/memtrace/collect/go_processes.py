@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from memtrace.collect.aside import Aside
-from memtrace.collect.go_collections import GoCollections
+from memtrace.collect.go_collections import GoCollections, Probed, probed_as
 from memtrace.collect.go_cycles import GoCycle
 from memtrace.collect.go_finder import GoFinder
 from memtrace.collect.go_memory import EndedError, GoMemory, heap_of, open_memory
-from memtrace.golang.binary import GoBinary, Identity
+from memtrace.golang.binary import GoBinary
 from memtrace.golang.gcstate import decode
 from memtrace.golang.refusal import State
 from memtrace.host.cpu_quota import CpuQuotas
@@ -38,8 +38,6 @@ STILL, REST = 16, 4
 """A process in which nothing moved for so many looks is read at one look of so many, until it
 moves or collects: most Go programs of a node do nothing for most of the time."""
 MAX_PROCESSES = 16_384
-MEMORY_SETTINGS = ("containermaxprocs", "updatemaxprocs", "madvdontneed")
-"""Of GODEBUG (go.dev/doc/godebug), what bears on memory and on GOMAXPROCS."""
 _NANO = 1e-9
 _HIDDEN = "its memory cannot be read ({}): it needs CAP_SYS_PTRACE"
 _STUCK = "figures of Go processes stand still: a program's file system does not answer"
@@ -73,6 +71,14 @@ class _Followed:
     rests: int = 0
 
 
+class _Seen(NamedTuple):
+    """What one look saw: when, rows by cgroup, and where processes have their gcController."""
+
+    at: float
+    of: dict[int, tuple[GoProcess, ...]]
+    controllers: dict[int, tuple[int, int]]
+
+
 class GoProcesses:
     """Call `look` for each sample, then `of` for each cgroup.
 
@@ -95,38 +101,44 @@ class GoProcesses:
         self._quotas_now: dict[str, float | None] = {}  # by path, while one look lasts
         self._finding = finding
         self._collections = collections
-        self._aside: Aside[None] = Aside()
+        self._aside: Aside[_Seen] = Aside()
         self._cycles: list[GoCycle] = []
         self._finder = GoFinder(root)
         self._followed: dict[int, _Followed] = {}
         self._minors: dict[int, int] = {}  # of Go's version by pid, of ended ones, too
         self._looks = 0
         self._looked_at = self._interval = 0.0
+        self._seen = _Seen(float("-inf"), {}, {})
         self._of: dict[int, tuple[GoProcess, ...]] = {}
-        self._controllers: dict[int, tuple[int, int]] = {}
 
     def gather(self) -> None:
         """Take over what the probes told, before their buffer is full. Raises BpfError."""
         self._cycles += self._collections.drain()
 
-    def look(self, now: float, thorough: bool = False) -> None:
+    def look(self, now: float, thorough: bool = False) -> bool:
         """Find new processes, read all heaps, count collections. Raises BpfError.
 
-        What takes longer than `PATIENCE_SECONDS` is there at a later look. `thorough`: look
-        into every new program now, within `MOST_SECONDS`.
+        What takes longer than `PATIENCE_SECONDS` is there at a later look, and what was seen
+        before is told with its age until then. `thorough`: look into every new program now,
+        within `MOST_SECONDS`. Returns whether it is as of now.
         """
         self.gather()
+        patience = MOST_SECONDS if thorough else PATIENCE_SECONDS
+        self._seen = self._aside.take(patience) or self._seen  # of a look before
         if not self._aside.busy:
             cycles, self._cycles = self._cycles, []
             self._aside.start(lambda: self._look(now, thorough, cycles))
-        self._aside.take(MOST_SECONDS if thorough else PATIENCE_SECONDS)
+            self._seen = self._aside.take(patience) or self._seen
+        age = now - self._seen.at
+        self._of = _aged(self._seen.of, round(age, 1)) if age > 0 else self._seen.of
+        return age <= 0
 
-    def _look(self, now: float, thorough: bool, cycles: list[GoCycle]) -> None:
+    def _look(self, now: float, thorough: bool, cycles: list[GoCycle]) -> _Seen:
         """All that may take as long as somebody's file system does."""
         self._interval, self._looked_at = now - (self._looked_at or now), now
         for pid, program in self._finder.look(now, thorough):
             if len(self._followed) < MAX_PROCESSES:
-                self._begin(pid, program)
+                self._begin(pid, program, now)
         for gone in self._followed.keys() - self._finder.found:
             self._end(self._followed[gone])
         self._collections.follow(self._running(), now)
@@ -141,12 +153,15 @@ class GoProcesses:
             elif one.cgroup is not None:
                 of[one.cgroup].append(made)
         self._quotas_now.clear()
-        self._of = {key: self._same(key, tuple(found)) for key, found in of.items()}
-        self._controllers = {
-            one.pid: (one.memory.controller, one.start)
-            for one in self._followed.values()
-            if one.memory is not None
-        }
+        return _Seen(
+            now,
+            {key: self._same(key, tuple(found)) for key, found in of.items()},
+            {
+                one.pid: (one.memory.controller, one.start)
+                for one in self._followed.values()
+                if one.memory is not None
+            },
+        )
 
     def of(self, cgroup: int) -> tuple[GoProcess, ...]:
         """The processes of a cgroup alone; the same object when nothing moved."""
@@ -159,7 +174,7 @@ class GoProcesses:
 
     def controllers(self) -> dict[int, tuple[int, int]]:
         """Where each process has its gcController, and its start in ticks, by pid."""
-        return self._controllers
+        return self._seen.controllers
 
     def heap_of(self, pid: int, block: bytes) -> GoHeap | None:
         """What a gcController's bytes say, of a process that may have ended by now.
@@ -195,30 +210,28 @@ class GoProcesses:
                 one.memory.close()
         self._followed.clear()
 
-    def _running(self) -> dict[Identity, tuple[int, GoBinary]]:
+    def _running(self) -> dict[Probed, tuple[int, GoBinary]]:
+        """Of each program the process that was found last."""
         of_each = {id(one.program): one for one in self._followed.values()}  # few are many's
-        return {
-            one.program.identity: (one.pid, one.program)
-            for one in of_each.values()
-            if one.program.identity is not None
-        }
+        each = ((probed_as(one.program), one) for one in of_each.values())
+        return {key: (one.pid, one.program) for key, one in each if key is not None}
 
     def _same(self, cgroup: int, found: tuple[GoProcess, ...]) -> tuple[GoProcess, ...]:
-        before = self._of.get(cgroup)
+        before = self._seen.of.get(cgroup)
         return before if before is not None and before == found else found
 
-    def _begin(self, pid: int, program: GoBinary) -> None:
+    def _begin(self, pid: int, program: GoBinary, now: float) -> None:
         start = start_ticks(self._root, pid)
         try:
             memory, reason = self._open(pid, program)
         except EndedError:
             memory, reason, start = None, "", None
         if start is None:
-            self._finder.forget(pid)
+            self._finder.postpone(pid, now)
             return
         comm = read_comm(self._root, pid)
         self._remember_version(pid, program)
-        debug = None if program.build is None else _debug(program.build.default_godebug)
+        debug = None if program.build is None else _debug(program.build.debug)
         self._followed[pid] = _Followed(pid, start, program, comm, memory, reason, debug)
 
     def _remember_version(self, pid: int, program: GoBinary) -> None:
@@ -255,7 +268,7 @@ class GoProcesses:
         """One process as of now; None: it is gone."""
         if now >= one.due and not self._place(one, now):
             return None
-        if one.gc is None and self._collections.probes(one.program.identity):
+        if one.gc is None and self._collections.probes(one.program):
             one.gc = GoCycles()
         heap: GoHeap | None = None
         if one.memory is not None:
@@ -276,7 +289,13 @@ class GoProcesses:
         return one.made
 
     def _place(self, one: _Followed, now: float) -> bool:
-        """Read again where it lives; whether it is there at all."""
+        """Read again where it lives; whether it is there at all, with its program.
+
+        A child of vfork runs in its parent's memory until its exec, and a descriptor of it
+        that was opened meanwhile stays the parent's.
+        """
+        if not _runs(self._root, one):
+            return False
         if one.memory is None and start_ticks(self._root, one.pid) != one.start:
             return False  # memory says by itself that its process ended
         lines = cgroup_lines(self._root, one.pid)
@@ -337,9 +356,28 @@ def _described(one: _Followed, heap: GoHeap | None) -> GoProcess:
     )
 
 
-def _debug(settings: Mapping[str, str]) -> str:
-    """Return what matters here of the settings that were built in; there are dozens."""
-    return ",".join(f"{name}={settings[name]}" for name in MEMORY_SETTINGS if name in settings)
+def _debug(settings: dict[str, str]) -> str:
+    """Return settings as GODEBUG has them."""
+    return ",".join(f"{name}={setting}" for name, setting in settings.items())
+
+
+def _aged(of: dict[int, tuple[GoProcess, ...]], age: float) -> dict[int, tuple[GoProcess, ...]]:
+    """Return what was seen so many seconds ago."""
+    return {
+        cgroup: tuple([replace(row, age_seconds=row.age_seconds + age) for row in rows])
+        for cgroup, rows in of.items()
+    }
+
+
+def _runs(root: Path, one: _Followed) -> bool:
+    """Return whether a process runs the program still in which it was found."""
+    identity = one.program.identity
+    try:
+        status = os.stat(f"{root}/proc/{one.pid}/exe")
+    except OSError:
+        return False
+    told = status.st_ino, status.st_size, status.st_mtime_ns
+    return identity is not None and told == identity[:3]
 
 
 def _id_of(hierarchy: Hierarchy, path: str) -> int | None:

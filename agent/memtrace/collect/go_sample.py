@@ -57,7 +57,12 @@ class GoSamples(Closing):
     def sample(self) -> Sample:
         """All cgroups with their Go processes as of now."""
         with _refusals():
-            self._processes.look(time.monotonic(), thorough=True)
+            if not self._processes.look(time.monotonic(), thorough=True):
+                raise LiveError(
+                    "a Go program's file system does not answer: try again, or look for processes "
+                    "that hang (ps, state D)",
+                    EXIT_RUNTIME,
+                )
         entries = list(walk(self.hierarchy))
         cgroups = cgroup_figures(entries, self.hierarchy, self._root)
         sample = bare_sample(

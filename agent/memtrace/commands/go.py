@@ -38,7 +38,7 @@ HELP: dict[str, Any] = {
     "description": """\
 Show every Go process of this machine, stripped or not: its heap, what its garbage collector
 may do, and how that sits beside its container's limits. Read from its memory, from outside:
-nothing is stopped, changed or written. Findings about its settings stand below a process,
+nothing is stopped or restarted. Findings about its settings stand below a process,
 with --heap also the functions that hold most of its heap: "41 MiB  63%  main.load <- main.main".
 They are an estimate from the samples Go's runtime keeps for pprof, one in 512 KiB allocated;
 a program that has none is shown with the reason.

@@ -9,6 +9,7 @@ Source: debug/buildinfo in Go's library.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import NamedTuple
 
 from memtrace.golang.elf import MAX_READ, Elf
@@ -21,9 +22,13 @@ _POINTER_BYTES = 8
 _MAX_VERSION = 256
 _MAX_INFO = 1 << 20  # a module and its dependencies, 100 bytes each
 _MARKER = 16  # bytes before and after the module information, by which `go` used to find it
-_PATH = "path\t"
-_BUILD = "build\t"
-_KEPT = {"-buildmode", "CGO_ENABLED", "GOARCH", "GOEXPERIMENT", "DefaultGODEBUG"}
+_LINE = re.compile(rb"^(path|build)\t(.{0,4096})", re.MULTILINE)
+_MAX_LINES = 64  # a dozen of the build, one path
+_MAX_TEXT = 256  # characters kept of anything: what is kept is kept of each program of a node
+_KEPT = {"-buildmode", "CGO_ENABLED", "GOARCH", "GOEXPERIMENT"}
+_DEBUG = "DefaultGODEBUG"
+MEMORY_SETTINGS = ("containermaxprocs", "updatemaxprocs", "madvdontneed")
+"""Of GODEBUG (go.dev/doc/godebug), what bears on memory and on GOMAXPROCS."""
 _RELEASE = re.compile(r"go1\.(\d{1,3})(?!\d)")
 
 
@@ -31,19 +36,15 @@ class BuildInfo(NamedTuple):
     """What is known of a build; `minor` is 25 of go1.25.5, None where it is no release.
 
     `main` is the path of the main package, None when it is not told. `settings` are those of
-    `go version -m` that matter here.
+    `go version -m` that matter here. `debug` is what GODEBUG is unless set, as far as it bears on
+    memory, e.g. containermaxprocs 0: the quota is not looked at.
     """
 
     version: str
     minor: int | None
     main: str | None
     settings: dict[str, str]
-
-    @property
-    def default_godebug(self) -> dict[str, str]:
-        """What GODEBUG is unless set, e.g. containermaxprocs 0: the quota is not looked at."""
-        pairs = self.settings.get("DefaultGODEBUG", "").split(",")
-        return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    debug: dict[str, str]
 
 
 def read_build_info(elf: Elf) -> BuildInfo | None:
@@ -68,19 +69,28 @@ def parse(version: bytes, information: bytes) -> BuildInfo:
     text = _printable(version)
     release = _RELEASE.match(text)
     main = None
-    settings = {}
-    for line in information.decode("utf-8", "replace").split("\n"):
-        if line.startswith(_PATH) and main is None:
-            main = _printable(line[len(_PATH) :].encode()) or None
-        elif line.startswith(_BUILD):
-            key, _, value = line[len(_BUILD) :].partition("=")
-            if key in _KEPT:
-                settings[key] = value.strip('"`')
-    return BuildInfo(text, int(release[1]) if release else None, main, settings)
+    settings: dict[str, str] = {}
+    debug: dict[str, str] = {}
+    for line in islice(_LINE.finditer(information), _MAX_LINES):
+        if line[1] == b"path":
+            main = main or _printable(line[2]) or None
+            continue
+        name, _, setting = line[2].partition(b"=")
+        key, value = _printable(name), setting.strip(b'"`')
+        if key in _KEPT:
+            settings[key] = _printable(value)
+        elif key == _DEBUG:
+            debug = _of_memory(value)
+    return BuildInfo(text, int(release[1]) if release else None, main, settings, debug)
+
+
+def _of_memory(value: bytes) -> dict[str, str]:
+    pairs = (pair.partition("=") for pair in value.decode("utf-8", "replace").split(","))
+    return {name: _printable(to.encode()) for name, is_, to in pairs if name in MEMORY_SETTINGS}
 
 
 def _printable(data: bytes) -> str:
-    text = data.decode("utf-8", "replace")[:1024]
+    text = data.decode("utf-8", "replace")[:_MAX_TEXT]
     return "".join(character if character.isprintable() else "�" for character in text)
 
 

@@ -13,7 +13,6 @@ from memtrace.host.hierarchy import Hierarchy
 
 _SMALL = 4096
 _CGROUP_LIMIT = 65_536
-_MAPS_LIMIT = 65_536
 _ALL_MAPS_LIMIT = 1 << 19
 _EXECUTABLE = re.compile(
     rb"([0-9a-f]{1,16})-([0-9a-f]{1,16}) ..x. ([0-9a-f]{1,16}) \S+ [1-9][0-9]* "
@@ -140,14 +139,14 @@ def newest_pid(root: Path) -> bytes | None:
 def lowest_mapping(root: Path, pid: int, inode: int) -> int | None:
     """Where a process' program, whose file has this inode, begins in its memory; None: unknown.
 
-    Of /proc/PID/maps the beginning is read: a program is among what is mapped lowest. Kernels
+    Of /proc/PID/maps the first 512 KiB are read: a program is among what is mapped lowest. Kernels
     before 6.8 show the inode below an overlay there, so the path will do, too.
     """
     try:
         program = os.readlink(os.fsencode(root / f"proc/{pid}/exe"))
     except (OSError, ValueError):
         return None
-    for line in (read_start(root / f"proc/{pid}/maps", _MAPS_LIMIT) or b"").splitlines():
+    for line in (read_start(root / f"proc/{pid}/maps", _ALL_MAPS_LIMIT) or b"").splitlines():
         words = line.split(maxsplit=5)
         if len(words) == 6 and (words[4] == b"%d" % inode or words[5] == program):
             start = words[0].partition(b"-")[0]

@@ -30,7 +30,7 @@ def go_processes_feature(facts: KernelFacts) -> Feature:
     """Whether programs and memory of other users' processes can be read (ptrace(2))."""
     if "CAP_SYS_PTRACE" not in (facts.capabilities or ()):
         return Feature(False, "Go programs of other users are not seen: it needs CAP_SYS_PTRACE")
-    return Feature(True, "each sample; what becomes one by exec within 64 s")
+    return Feature(True, "each sample; what becomes one by exec within 8 s")
 
 
 def has_uprobe_multi(facts: KernelFacts) -> bool:

@@ -26,7 +26,8 @@ class Host:
         text = os.pread(fd, 64, 0).decode()
         self.inspected.append(text)
         state = State.GO if text.startswith("go") else State.NOT_GO
-        return GoBinary(state, identity=Identity(0, 0, 0, text))
+        name, _, content = text.partition(" ")
+        return GoBinary(state, identity=Identity(0, 0, 0, name), reason=content)
 
     def program(self, name: str, content: str) -> Path:
         """A program's file."""
@@ -81,8 +82,39 @@ def test_a_program_is_read_once(host: Host) -> None:
     assert host.inspected == ["go"]
 
 
+def test_a_file_with_the_identity_of_another_is_not_the_other(host: Host) -> None:
+    """Inode, size, times and build ID can be had by anybody: what was found in it is compared."""
+    finder = GoFinder(host.root)
+    host.run(1, host.program("forged", "go somewhere"))
+    host.run(2, host.program("app", "go here"))
+    programs = {pid: program.reason for pid, program in finder.look(0.0)}
+    assert programs == {1: "somewhere", 2: "here"}
+
+
+def test_one_of_which_nothing_can_be_made_is_not_told_at_every_look(host: Host) -> None:
+    """Not mapped yet, or mapped in an odd way."""
+    finder = GoFinder(host.root)
+    host.run(1, host.program("app", "go"))
+    assert found(finder, 0.0) == [1]
+    finder.postpone(1, 0.0)
+    assert [found(finder, moment) for moment in (0.5, 1.0)] == [[], [1]]
+
+
+def test_a_crowd_of_programs_does_not_keep_others_from_their_turn(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look begins behind the last one's end."""
+    monkeypatch.setattr(go_finder, "MAX_LOOKS", 2)
+    finder = GoFinder(host.root)
+    for pid in (1, 2, 3):
+        host.run(pid, host.program(f"slow{pid}", f"c {pid}"))
+    host.run(4, host.program("app", "go"))
+    looks = [found(finder, moment) for moment in (0.0, 10.0)]
+    assert looks == [[], [4]]
+
+
 def test_an_exec_is_found_with_growing_pauses(host: Host) -> None:
-    """A shell that becomes a Go program: within as long again as the shell ran, at most 64 s."""
+    """A shell that becomes a Go program: within as long again as the shell ran, at most 8 s."""
     finder = GoFinder(host.root)
     shell, app = host.program("sh", "c"), host.program("app", "go")
     host.run(1, shell)

@@ -38,7 +38,7 @@ FIGURES = {
 
 def program(cycles: int | None = CYCLES) -> GoBinary:
     """A binary whose places are known."""
-    build = BuildInfo("go1.25.5", 25, "example.org/app", {})
+    build = BuildInfo("go1.25.5", 25, "example.org/app", {}, {})
     places = Places(CONTROLLER, PROCS, cycles)
     profile = ProfilePlaces(BUCKETS, RATE)
     return GoBinary(State.GO, build=build, base=BASE, places=places, profile=profile)

@@ -15,7 +15,7 @@ from memtrace.collect.go_processes import GoProcesses, added
 from memtrace.golang.binary import GoBinary
 from memtrace.golang.refusal import State
 from memtrace.host.hierarchy import Hierarchy
-from memtrace.samples import Feature, GoCycles
+from memtrace.samples import Feature, GoCycles, GoProcess
 
 
 def test_a_file_system_that_hangs_delays_no_sample(
@@ -46,6 +46,33 @@ def test_a_file_system_that_hangs_delays_no_sample(
     found.look(4.0)
     assert found.features()["go_processes"].enabled
     found.close()
+
+
+def test_what_could_not_be_read_anew_is_told_with_its_age(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that hangs leaves the figures of the one before, which get older."""
+    row = GoProcess(7, 1, "app", "go", "", "go1.25.5", "app", True, "", None, None, 0.0, None)
+    hierarchy = Hierarchy("v2", tmp_path, 0, 2)
+    found = GoProcesses(tmp_path, hierarchy, "/", Feature(True), GoCollections(Feature(False)))
+    end = threading.Event()
+
+    def look(now: float, *_: object) -> object:
+        if now > 1.0:
+            end.wait(10)
+        return go_processes._Seen(now, {3: (row,)}, {})
+
+    monkeypatch.setattr(found, "_look", look)
+    monkeypatch.setattr(go_processes, "MOST_SECONDS", 5.0)
+    assert found.look(1.0, thorough=True)
+    assert [one.age_seconds for one in found.of(3)] == [0.0]
+    monkeypatch.setattr(go_processes, "PATIENCE_SECONDS", 0.01)
+    for moment in (2.0, 5.0):
+        assert not found.look(moment)
+        assert [one.age_seconds for one in found.of(3)] == [moment - 1.0]
+    end.set()
+    assert found.look(6.0, thorough=True)
+    assert [one.age_seconds for one in found.of(3)] == [0.0]
 
 
 def cycle(assist: int | None) -> GoCycle:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,8 +30,8 @@ def test_settings_are_those_that_matter() -> None:
     info = parse(b"go1.25.5 X:greenteagc", INFORMATION.encode())
     assert (info.version, info.minor) == ("go1.25.5 X:greenteagc", 25)
     assert info.main == "example.org/cmd/server"
-    assert info.settings.keys() == {"-buildmode", "CGO_ENABLED", "DefaultGODEBUG"}
-    assert info.default_godebug == {"containermaxprocs": "0", "panicnil": "1"}
+    assert info.settings.keys() == {"-buildmode", "CGO_ENABLED"}
+    assert info.debug == {"containermaxprocs": "0"}
     assert "secret" not in str(info)
 
 
@@ -73,4 +75,28 @@ def test_no_bytes_raise(version: bytes, information: bytes) -> None:
     info = parse(version, information)
     assert info.version.isprintable()
     assert info.main is None or info.main.isprintable()
-    assert isinstance(info.default_godebug, dict)
+    assert all(setting.isprintable() for setting in info.debug.values())
+
+
+def test_what_is_kept_is_short() -> None:
+    """It is kept of each program of a node, and anybody may write a megabyte there."""
+    long = "\N{PILE OF POO}" * 200_000
+    lines = (
+        f"path\t{long}\nbuild\t-buildmode={long}\nbuild\tDefaultGODEBUG=containermaxprocs={long}"
+    )
+    info = parse(b"go1.25.5", lines.encode())
+    assert info.main is not None
+    for kept in (info.main, info.settings["-buildmode"], *info.debug.values()):
+        assert len(kept) <= 256
+
+
+@pytest.mark.parametrize("line", ["\n", "path\t\n", "ab\n", "build\t\n"])
+def test_a_megabyte_of_odd_lines_takes_no_time(line: str) -> None:
+    """CPU time: a quarter of what a binary may take."""
+    information = (line * (1 << 20))[: 1 << 20].encode()
+    spent = []
+    for _ in range(3):
+        began = time.thread_time()
+        parse(b"go1.25.5", information)
+        spent.append(time.thread_time() - began)
+    assert min(spent) < 0.04
