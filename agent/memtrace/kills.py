@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from memtrace.samples import GoHeap
 
@@ -34,6 +35,20 @@ class GoMemory:
     state: str
     block: bytes = b""
     heap: GoHeap | None = None
+
+
+class KillTotal(NamedTuple):
+    """Processes killed under one name since memtrace first kept count there.
+
+    `whose`: namespace, pod, container and cgroup, each empty where it does not apply. `counts`
+    by OomRecord `kill`. `last` (seconds since the epoch), `kill` and `cause` are of the latest.
+    """
+
+    whose: tuple[str, str, str, str]
+    counts: Mapping[str, int]
+    last: float
+    kill: str
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)

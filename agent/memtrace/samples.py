@@ -29,6 +29,8 @@ KINDS: tuple[str, ...] = (
     "other",
 )
 REASONS: tuple[str, ...] = ("reclaim", "truncate", "unlink", "drop", "other")
+PAUSE_BOUNDS: tuple[float, ...] = (1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1)
+"""Seconds that a pause of a Go program may last to be counted in each of GoCollected.pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +379,19 @@ class GoCycles(NamedTuple):
     marked_bytes: int | None = None
 
 
+class GoCollected(NamedTuple):
+    """Collections in one cgroup (local) since memtrace follows them, ended processes included.
+
+    `pauses` counts those in which the world stood still by the first of PAUSE_BOUNDS that they
+    do not exceed, the last count is of longer ones. `cpu_seconds` as in GoCycles.
+    """
+
+    pauses: tuple[int, ...]
+    pause_seconds: float
+    cycles: int
+    cpu_seconds: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class GoProcess:
     """One Go process of a cgroup (local), told from its binary and its memory, from outside.
@@ -446,6 +461,7 @@ class CgroupSample:
     culprits: SlabCulprits = SlabCulprits()
     go: tuple[GoProcess, ...] | None = None  # None: nobody looked
     stacks: tuple[StackRow, ...] | None = None  # the largest; None: not watched
+    collected: GoCollected | None = None  # None: no collection was told
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from memtrace.collect.slab_watch import SlabWatcher
 from memtrace.collect.watches.watching import Watching
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.identity import Resolver
-from memtrace.samples import CgroupSample, GoProcess, Ledger, Memory, Slab
+from memtrace.samples import CgroupSample, GoCollected, GoProcess, Ledger, Memory, Slab
 
 _parts = attrgetter(*(field.name for field in fields(CgroupSample)))
 
@@ -40,6 +40,7 @@ class CgroupSamples:
         slab_of: Callable[[int], Slab | None],
         allocations: SlabWatcher,
         go_of: Callable[[int], tuple[GoProcess, ...] | None],
+        collected_of: Callable[[int], GoCollected | None],
     ) -> None:
         self._resolver = resolver
         self._reader = reader
@@ -51,6 +52,7 @@ class CgroupSamples:
         self._slab_of = slab_of
         self._allocations = allocations
         self._go_of = go_of
+        self._collected_of = collected_of
         self._made: dict[int, CgroupSample] = {}
         self.ledgers: dict[int, Ledger] = {}  # made last
 
@@ -73,6 +75,7 @@ class CgroupSamples:
             self._allocations.of(node.id, memory, node.born, parent is None),
             self._go_of(node.id),
             self._watching.stacks(node.id),
+            self._collected_of(node.id),
         )
         if made is None or any(map(is_not, parts, _parts(made))):
             made = self._made[node.id] = CgroupSample(*parts)

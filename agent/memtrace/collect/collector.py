@@ -117,6 +117,7 @@ class Collector:
             self._census.of,
             self._allocations,
             self._go.of,
+            self._go.collected,
         )
         self._baseline = Baseline(session, self._tree, self.gather)
         self._namer = Namer(
@@ -138,6 +139,7 @@ class Collector:
         self._node = os.uname().nodename
         self._repaired = time.monotonic()
         self.crowded = False
+        self._most_rows = 0
         self._leaving: list[CgroupChanged] = []
         self._renamed: set[bytes] = set()  # processes, by exec
         for node in reversed(self._tree.in_order()):  # a pod is named by what is below it
@@ -152,6 +154,7 @@ class Collector:
         for keys, values, rows_read in self._session.gather():
             count += rows_read
             self._add_rows(keys, values, rows_read)
+        self._most_rows = max(self._most_rows, count)
         self._watching.gather()
         self.crowded = count > CROWDED_ROWS
         if self.crowded:
@@ -252,6 +255,12 @@ class Collector:
         """The Go processes."""
         return self._go
 
+    def fill(self) -> dict[str, float]:
+        """How full the kernel's tables were at most since the last call, as a share."""
+        rows, cgroups = self._session.capacity()
+        most, self._most_rows = self._most_rows, 0
+        return {"ledger": most / rows, "totals": len(self._tree.nodes) / cgroups}
+
     def identity(self, cgroup_id: int, path: str) -> Identity:
         """Who is or was behind a cgroup, also when it is gone by now."""
         return self._resolver.recall(cgroup_id, path)
@@ -344,6 +353,7 @@ class Collector:
             self._processes.forget,
             self._inside.forget,
             self._watching.forget,
+            self._go.forget,
         ):
             forget(node.id)
         self._allocations.fold(node.id, node.parent)

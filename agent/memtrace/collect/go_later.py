@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.procfs import namespace_base
-from memtrace.samples import Feature, GoHeap, GoProcess
+from memtrace.samples import Feature, GoCollected, GoHeap, GoProcess
 
 if TYPE_CHECKING:
     from memtrace.collect.go_processes import GoProcesses
@@ -56,6 +56,15 @@ class LaterGo:
     def of(self, cgroup: int) -> tuple[GoProcess, ...] | None:
         """The processes of a cgroup alone; None: nobody looked yet."""
         return None if self._made is None else self._made.of(cgroup)
+
+    def collected(self, cgroup: int) -> GoCollected | None:
+        """All collections in a cgroup alone so far; None: none was told."""
+        return None if self._made is None else self._made.collected.of(cgroup)
+
+    def forget(self, cgroup: int) -> None:
+        """The cgroup is released."""
+        if self._made is not None:
+            self._made.collected.forget(cgroup)
 
     def controllers(self) -> dict[int, tuple[int, int]]:
         """Where each process has its gcController, and its start in ticks, by pid."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memtrace.collect.aside import Aside
+from memtrace.collect.go_collected import Collected
 from memtrace.collect.go_collections import GoCollections, Probed, probed_as
 from memtrace.collect.go_cycles import GoCycle
 from memtrace.collect.go_finder import GoFinder
@@ -103,6 +104,7 @@ class GoProcesses:
         self._collections = collections
         self._aside: Aside[_Seen] = Aside()
         self._cycles: list[GoCycle] = []
+        self.collected = Collected()
         self._finder = GoFinder(root)
         self._followed: dict[int, _Followed] = {}
         self._minors: dict[int, int] = {}  # of Go's version by pid, of ended ones, too
@@ -113,7 +115,9 @@ class GoProcesses:
 
     def gather(self) -> None:
         """Take over what the probes told, before their buffer is full. Raises BpfError."""
-        self._cycles += self._collections.drain()
+        cycles = self._collections.drain()
+        self.collected.count(cycles)
+        self._cycles += cycles
 
     def look(self, now: float, thorough: bool = False) -> bool:
         """Find new processes, read all heaps, count collections. Raises BpfError.

@@ -8,6 +8,7 @@ import select
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from memtrace.collect.baseline import Progress
 from memtrace.collect.census import CensusProgress
@@ -21,9 +22,11 @@ from memtrace.kernel.go_plan import go_gc_feature, go_processes_feature, has_upr
 from memtrace.kernel.plan import QUESTIONS, Plan, make_plan
 from memtrace.kernel.session import OBJECTS, Session
 from memtrace.kernel.support import KernelFacts, kernel_facts
+from memtrace.kernel.sysfiles import number
 from memtrace.samples import Feature, GoHeap, Identity, Sample
 
 SLAB = "slab"
+BPF_STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
 CENSUS_SECONDS = 30.0
 CENSUS_SHARE = 0.02
 """How old a census gets while slab is watched before it is taken again, and the most of one CPU
@@ -49,6 +52,16 @@ class LiveError(Exception):
         super().__init__(sentence)
         self.sentence = sentence
         self.exit_code = exit_code
+
+
+class RunFigures(NamedTuple):
+    """Time in the programs that are always attached and their runs; None: the kernel does not
+    count them. `fill`: how full tables were at most since the last time, by name.
+    """
+
+    seconds: float | None
+    runs: int | None
+    fill: dict[str, float]
 
 
 class Live(Closing):
@@ -146,6 +159,16 @@ class Live(Closing):
     def go_heap(self, pid: int, block: bytes) -> GoHeap | None:
         """What a gcController's bytes say; None: no sense, or no Go process that was seen."""
         return self._collector.go.heap_of(pid, block)
+
+    def run_figures(self) -> RunFigures:
+        """What the programs cost and how full their tables are. Raises BpfError.
+
+        To be called by whom calls `sample`.
+        """
+        counted = number(BPF_STATS) == 1
+        nanoseconds, runs = self._session.run_stats() if counted else (None, None)
+        seconds = None if nanoseconds is None else nanoseconds * 1e-9
+        return RunFigures(seconds, runs, self._collector.fill())
 
     def request_baseline(self) -> None:
         """Take the baseline (again) before the next sample."""

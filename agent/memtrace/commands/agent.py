@@ -6,7 +6,7 @@ What it does all day is in agent_loop.py.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from memtrace.collect.live import Live
     from memtrace.collect.oom_capture import OomCapture
     from memtrace.samples import Feature
+    from memtrace.service.listener import Route
     from memtrace.service.settings import Settings
 
 HELP: dict[str, Any] = {
     "description": """\
 Watch this machine's containers for as long as it runs, as a service does. Writes a
 post-mortem for every kill for want of memory (memtrace oom list), keeps the last hours in
-its state directory (memtrace replay DIR/history.mtr), answers /healthz and /version on
---listen, logs events to standard error (JSON unless that is a terminal), and ends in order
-with SIGTERM or Ctrl-C.
+its state directory (memtrace replay DIR/history.mtr), answers /metrics (for Prometheus),
+/healthz and /version on --listen, logs events to standard error (JSON unless that is a
+terminal), and ends in order with SIGTERM or Ctrl-C.
 
 Settings come from a TOML file (--config) and from flags, which win. The names are the same:
 
@@ -37,6 +38,7 @@ Settings come from a TOML file (--config) and from flags, which win. The names a
   history_hours = 24                 how much history is kept at most,
   history_megabytes = 256            and how large it may become
   root = "/"                         where the host's / is mounted
+  metrics_files = 0                  largest files of each container in /metrics, up to 20
   engine = "auto"                    what loads the probes
   baseline = true                    look at what is cached already
   budget_megabytes = 96              the agent's own memory; beyond it, it tidies up and says so
@@ -69,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.argument_default = argparse.SUPPRESS
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings, as TOML")
     for flag, metavar, text in (
-        ("--listen", "HOST:PORT", "where /healthz and /version answer; none: nowhere"),
+        ("--listen", "HOST:PORT", "where /metrics, /healthz and /version answer; none: nowhere"),
         ("--state-dir", "DIR", "where the history and names of removed containers are kept"),
         ("--oom-dir", "DIR", "where post-mortems go"),
         ("--root", "DIR", "where the host's / is mounted"),
@@ -90,6 +92,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="baseline",
         action="store_false",
         help="do not look at what is cached already",
+    )
+    parser.add_argument(
+        "--metrics-files", type=int, metavar="N", help="largest files of a container in /metrics"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="say more when it fails")
 
@@ -122,16 +127,19 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _serve(settings: Settings, wish: Stopping, log: Any, opener: Opener) -> None:
     from memtrace import __version__
     from memtrace.commands.agent_loop import Loop
+    from memtrace.commands.agent_metrics import Exporter
     from memtrace.service.health import Health
     from memtrace.service.protection import protect
 
     health = Health(settings.interval)
+    exporter = Exporter(settings, health, __version__)
     protected = protect()
-    with _listening(settings, health) as port, opener(settings) as (live, capture):
+    routes = {**health.routes(), "/metrics": exporter.answer}
+    with _listening(settings, routes) as port, opener(settings) as (live, capture):
         wish.tell(live)
         live.on_progress = lambda _done, _pages: wish.raise_if_asked()
         log.info("started", version=__version__, interval=settings.interval, port=port)
-        loop = Loop(settings, live, capture, health, log)
+        loop = Loop(settings, live, capture, health, log, exporter)
         loop.tell_features(protected)
         try:
             loop.run(wish)
@@ -141,7 +149,7 @@ def _serve(settings: Settings, wish: Stopping, log: Any, opener: Opener) -> None
 
 
 @contextmanager
-def _listening(settings: Settings, health: Any) -> Iterator[int | None]:
+def _listening(settings: Settings, routes: Mapping[str, Route]) -> Iterator[int | None]:
     from memtrace.service.listener import Listener, ListenError
     from memtrace.service.settings import address
 
@@ -150,7 +158,7 @@ def _listening(settings: Settings, health: Any) -> Iterator[int | None]:
         yield None
         return
     try:
-        listener = Listener(*where, health.routes())
+        listener = Listener(*where, routes)
     except ListenError as error:
         raise CommandError(
             f"{error}; give another --listen HOST:PORT, or --listen none."

@@ -22,6 +22,7 @@ from memtrace.service.protection import Budget
 if TYPE_CHECKING:
     from memtrace.collect.live import Live
     from memtrace.collect.oom_capture import OomCapture
+    from memtrace.commands.agent_metrics import Exporter
     from memtrace.commands.stopping import Stopping
     from memtrace.samples import Lost, Sample
     from memtrace.service.health import Health
@@ -44,7 +45,9 @@ class Loop:
         capture: OomCapture | Feature,
         health: Health,
         log: Any,
+        exporter: Exporter,
     ) -> None:
+        self._exporter = exporter
         self._interval = settings.interval
         self._live = live
         self._health = health
@@ -76,11 +79,13 @@ class Loop:
         """Finish the records and the history."""
         if self._recorder is not None:
             self._recorder.close()
+            self._exporter.keep(self._recorder.lost)
         self._history.close()
 
     def tell_features(self, features: dict[str, Feature]) -> None:
-        """Log those that went off or came back."""
+        """Log those that went off or came back, and have them in /metrics."""
         self._watch.tell_features(features)
+        self._exporter.features.update(features)
 
     def _open_recorder(self, settings: Settings) -> OomRecorder | None:
         if self._capture is None:
@@ -100,6 +105,7 @@ class Loop:
         first = self._health.samples == 0
         self._health.sampled(sample.engine)
         self._before.append(sample)
+        self._exporter.sampled(sample, self._live)
         self._history.append(sample)
         self._follow_go()
         self._watch.look(sample)
@@ -120,7 +126,11 @@ class Loop:
     def _catch_up(self) -> None:
         """Kills between the last run and this one, known from counters."""
         if self._recorder is not None:
-            self._watch.killed(self._recorder.catch_up(self._before))
+            self._killed(self._recorder.catch_up(self._before))
+
+    def _killed(self, records: list[dict[str, Any]]) -> None:
+        self._watch.killed(records)
+        self._exporter.killed(records)
 
     def _wait(self, left: float) -> None:
         early = not self._health.samples  # kills wait until those before the start are counted
@@ -129,7 +139,7 @@ class Loop:
             return
         try:
             self._live.wait(self._recorder.due(left), self._capture.fileno())
-            self._watch.killed(self._recorder.tick(self._before))
+            self._killed(self._recorder.tick(self._before))
         except (BpfError, LiveError) as error:
             self._watch.failed("capture_failed", str(error))
             time.sleep(min(left, 1.0))
@@ -142,6 +152,7 @@ class Loop:
             duties["oom_records"] = _possible(self._recorder.problem)
             duties["oom_counters"] = _possible(self._recorder.forgetful)
             self._watch.records_lost(self._recorder.lost)
+            duties["oom_totals"] = _possible(self._exporter.keep(self._recorder.lost))
         self.tell_features(duties)
         off = {name: duty.reason for name, duty in duties.items() if not duty.enabled}
         self._health.degraded = off

@@ -118,6 +118,18 @@ class Session(Closing):
             self._misses, self._misses_again = sum(told), time.monotonic() + MISSES_SECONDS
         return self._misses
 
+    def run_stats(self) -> tuple[int, int]:
+        """Nanoseconds in the programs that are always attached, and their runs.
+
+        Both stand still unless kernel.bpf_stats_enabled is 1.
+        """
+        times = sum(opened.run_time_ns() for opened in self._lasting)
+        return times, sum(opened.run_count() for opened in self._lasting)
+
+    def capacity(self) -> tuple[int, int]:
+        """How many rows an interval ledger holds, and the totals."""
+        return self._ledgers[0].max_entries, self._totals.max_entries
+
     def drain_events(self, callback: Callable[[memoryview], None]) -> int:
         """Hand every waiting event to `callback`; return how many."""
         return self._open_ring().drain(callback)
@@ -287,6 +299,7 @@ class Session(Closing):
             self._attach_all(self._object("reparent", rodata, share=_EVENT_MAPS + _OWNER_MAPS))
         page_cache.attach("on_mm_filemap_delete_from_page_cache")
         page_cache.attach("on_mm_filemap_add_to_page_cache")
+        self._lasting = tuple(self._objects)
 
     def _object(
         self,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memtrace import __version__
-from memtrace.service.listener import Answer, Route
+from memtrace.service.listener import Answer, Request, Route
 
 PATIENCE = 3.0
 """Intervals without a sample until the agent counts as unwell."""
@@ -58,12 +58,12 @@ class Health:
         """What to serve: /healthz and /version."""
         return {"/healthz": self._healthz, "/version": self._version}
 
-    def _healthz(self) -> Answer:
+    def _healthz(self, _asked: Request) -> Answer:
         """Degraded is 200: to restart the agent would lose what waits in its memory."""
         state = self.state()
         return _json(200 if state["status"] in ("ok", "degraded") else 503, state)
 
-    def _version(self) -> Answer:
+    def _version(self, _asked: Request) -> Answer:
         answer = {"version": __version__, "engine": self.engine, "kernel": platform.release()}
         return _json(200, answer)
 

@@ -27,9 +27,17 @@ class Answer(NamedTuple):
     status: int
     content_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
-Route = Callable[[], Answer]
+class Request(NamedTuple):
+    """What of a request matters: the headers Accept and Accept-Encoding, empty without them."""
+
+    accept: str = ""
+    encodings: str = ""
+
+
+Route = Callable[[Request], Answer]
 
 
 class ListenError(Exception):
@@ -123,13 +131,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, with_body: bool) -> None:
         route = self.server.routes.get(self.path.partition("?")[0])
-        answer = route() if route else _nothing(self.server.routes)
+        asked = Request(self._header("Accept"), self._header("Accept-Encoding"))
+        answer = route(asked) if route else _nothing(self.server.routes)
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
+        for name, value in answer.headers:
+            self.send_header(name, value)
         self.end_headers()
         if with_body:
             self.wfile.write(answer.body)
+
+    def _header(self, name: str) -> str:
+        return ",".join(self.headers.get_all(name, []))
 
 
 def _nothing(routes: Mapping[str, Route]) -> Answer:

@@ -67,11 +67,16 @@ class Budget:
         return now if news else None
 
     def resident(self) -> int:
-        """Resident bytes of this process (proc(5), statm); 0 when that cannot be read."""
-        try:
-            return int((self._self / "statm").read_text().split()[1]) * _PAGE
-        except (OSError, ValueError, IndexError):
-            return 0
+        """Resident bytes of this process; 0 when that cannot be read."""
+        return resident(self._self)
+
+
+def resident(self_dir: Path = Path("/proc/self")) -> int:
+    """Resident bytes of this process (proc(5), statm); 0 when that cannot be read."""
+    try:
+        return int((self_dir / "statm").read_text().split()[1]) * _PAGE
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _spare(self_dir: Path) -> Feature:

@@ -18,6 +18,7 @@ ENGINES = ("auto", "libbpf", "bcc")
 LOG_FORMATS = ("auto", "json", "console")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 NOWHERE = "none"
+MOST_FILES = 20
 
 
 class SettingsError(Exception):
@@ -37,6 +38,7 @@ class Settings:
     budget_megabytes: float = 96.0  # the agent's own resident memory; beyond it, it tidies up
     root: Path = Path("/")
     engine: str = "auto"
+    metrics_files: int = 0  # how many of its largest files each container has in /metrics
     baseline: bool = True
     log_format: str = "auto"
     log_level: str = "info"
@@ -111,6 +113,12 @@ def _number(value: Any, least: float, most: float, meaning: str) -> float:
     return float(number)
 
 
+def _files(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_FILES:
+        raise ValueError(f"a number from 0 to {MOST_FILES}")
+    return value
+
+
 def _path(value: Any) -> Path:
     if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
         raise ValueError("a path")
@@ -149,6 +157,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "budget_megabytes": _size,
     "root": _path,
     "engine": _one_of(*ENGINES),
+    "metrics_files": _files,
     "baseline": _flag,
     "log_format": _one_of(*LOG_FORMATS),
     "log_level": _one_of(*LOG_LEVELS),

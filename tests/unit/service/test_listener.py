@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from memtrace.service.health import Health
-from memtrace.service.listener import Answer, Listener, ListenError
+from memtrace.service.listener import Answer, Listener, ListenError, Request
 
 
-def _text() -> Answer:
+def _text(_asked: Request) -> Answer:
     return Answer(200, "text/plain", b"here\n")
 
 
@@ -96,11 +96,11 @@ def test_healthy_is_a_fresh_sample() -> None:
     now = [100.0]
     health = Health(1.0, lambda: now[0])
     route = health.routes()["/healthz"]
-    assert route().status == 200
+    assert route(Request()).status == 200
     now[0] += 9
     health.sampled("libbpf")
     now[0] += 9
-    assert json.loads(route().body) == {
+    assert json.loads(route(Request()).body) == {
         "degraded": {},
         "status": "ok",
         "sample_age_seconds": 9.0,
@@ -108,8 +108,8 @@ def test_healthy_is_a_fresh_sample() -> None:
         "uptime_seconds": 18.0,
     }
     now[0] += 2
-    assert route().status == 503
-    assert json.loads(route().body)["status"] == "no sample for 11 s"
+    assert route(Request()).status == 503
+    assert json.loads(route(Request()).body)["status"] == "no sample for 11 s"
 
 
 def test_a_failed_sample_is_told() -> None:
@@ -125,17 +125,17 @@ def test_what_cannot_be_done_now_is_degraded_not_unwell() -> None:
     """With the reason, and 200: a restart would lose what waits in memory."""
     health = Health(1.0, lambda: 0.0)
     health.degraded = {"history": "the disk is full"}
-    answer = health.routes()["/healthz"]()
+    answer = health.routes()["/healthz"](Request())
     assert (answer.status, json.loads(answer.body)["status"]) == (200, "degraded")
     assert json.loads(answer.body)["degraded"] == health.degraded
     health.problem = "the kernel refused a read"
-    assert health.routes()["/healthz"]().status == 503
+    assert health.routes()["/healthz"](Request()).status == 503
 
 
 def test_the_version_names_the_engine_in_use() -> None:
     """What the probes run on, not what was asked for; null until there was a sample."""
     health = Health(1.0)
     version = health.routes()["/version"]
-    assert json.loads(version().body)["engine"] is None
+    assert json.loads(version(Request()).body)["engine"] is None
     health.sampled("libbpf")
-    assert json.loads(version().body)["engine"] == "libbpf"
+    assert json.loads(version(Request()).body)["engine"] == "libbpf"

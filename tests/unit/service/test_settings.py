@@ -82,3 +82,10 @@ def test_any_bytes_are_settings_or_refused(tmp_path_factory: Any, content: bytes
 def test_where_to_listen(text: str, where: tuple[str, int] | None) -> None:
     """IPv6 in brackets, none for nowhere."""
     assert address(text) == where
+
+
+@pytest.mark.parametrize("value", [-1, 21, True, 2.0, "2"])
+def test_files_in_the_metrics_are_few(value: object) -> None:
+    """Each is a series of its own."""
+    with pytest.raises(SettingsError, match="metrics_files must be a number from 0 to 20"):
+        read_settings(None, {"metrics_files": value})
