@@ -20,7 +20,7 @@ ifeq ($(filter $(CURDIR)/.venv,$(file <.venv/pyvenv.cfg)),)
 VENV_MOVED := moved
 endif
 
-.PHONY: help build run test check check-kernel check-long check-vm check-vm-all check-go check-go-all check-e2e kernels-doc bench lint format clean moved
+.PHONY: help build run test check check-kernel check-long check-vm check-vm-all check-go check-go-all check-e2e kernels-doc metrics-doc monitoring bench lint format clean moved
 
 help: ## list the targets
 	@echo "usage: make TARGET [ARGS=\"...\"]"
@@ -87,6 +87,13 @@ check-vm-all: ## ... and the longer of them on every kernel, not only on the new
 kernels-doc: ## write docs/kernels.md from what check-vm and check-kernel found
 	@$(BIN)/python tools/kernels_doc.py
 
+metrics-doc: $(BIN)/.memtrace ## write docs/metrics.md from the table of metrics
+	@$(BIN)/python tools/metrics_doc.py
+
+monitoring: $(BIN)/.memtrace ## write the dashboards of deploy/grafana, and the rules for prometheus-operator
+	@$(BIN)/python deploy/grafana/generate.py
+	@$(BIN)/python deploy/prometheus/generate.py
+
 check-e2e: test-setup ## tests with real containers (root)
 	@$(PYTEST) tests/e2e $(ARGS) || $(call once_more,tests/e2e)
 
@@ -101,6 +108,9 @@ lint: $(BIN)/.memtrace-test ## style, types and the C format
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python tools/kernels_doc.py --check
+	@$(BIN)/python tools/metrics_doc.py --check
+	@$(BIN)/python deploy/grafana/generate.py --check
+	@$(BIN)/python deploy/prometheus/generate.py --check
 	@clang-format --dry-run -Werror $(wildcard bpf/*.c bpf/include/*.h)
 	@echo "lint: nothing found"
 
