@@ -16,14 +16,16 @@ from tests.kernel.harness.oom import OomWatch
 class Agent(OomWatch):
     """Its records, its log, its health. Started again in the same directory it goes on."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *options: str) -> None:
         """Keep everything below `directory`."""
         super().__init__(directory)
+        self._options = options
         self.history = self._state / "history.mtr"
 
     def __enter__(self) -> Agent:
         command = [PROGRAM, "agent", "--listen", "127.0.0.1:0", "--log-format", "json"]
         command += ["--oom-dir", str(self.records_dir), "--state-dir", str(self._state)]
+        command += self._options
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
         self.until(lambda: bool(self.events("first_sample")), 60)
