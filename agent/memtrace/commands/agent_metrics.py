@@ -5,7 +5,6 @@ The sampling thread only leaves its last sample here; threads of the listener do
 
 from __future__ import annotations
 
-import gzip
 import threading
 import time
 from collections.abc import Iterable
@@ -115,7 +114,7 @@ class Exporter:
             self._made.clear()
         if (modern, packed) not in self._made:
             body = self._text(modern, False) if packed else self._render(modern)
-            self._made[modern, packed] = gzip.compress(body, _FAST, mtime=0) if packed else body
+            self._made[modern, packed] = _packed(body) if packed else body
         return self._made[modern, packed]
 
     def _render(self, modern: bool) -> bytes:
@@ -161,3 +160,9 @@ class Exporter:
             features=dict(self.features),
             oom_records_lost=self._lost,
         )
+
+
+def _packed(body: bytes) -> bytes:
+    import gzip
+
+    return gzip.compress(body, _FAST, mtime=0)
