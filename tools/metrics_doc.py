@@ -40,8 +40,8 @@ they do not apply:
   hierarchical, so add up containers, or units, never both with what is above them.
 - `node` is for relabelling to set. A scrape needs `honor_labels: true`, else Prometheus renames
   `namespace`, `pod` and `container` to `exported_...`. Then cAdvisor's metrics can be joined:
-  `memtrace_memory_usage_bytes * on(namespace, pod, container) group_left(image)
-  container_memory_working_set_bytes`.
+  `memtrace_memory_reclaimable_file_bytes{{container!=""}} / on(namespace, pod, container)
+  group_left(image) container_memory_working_set_bytes`.
 - Never a process id. At most {MOST} running cgroups have series, containers first; the
   {MOST_REMOVED} names with most left behind of removed ones, the others together as cgroup `other`.
   Names are cut to {LONGEST} characters, what is not printable is spelled out.

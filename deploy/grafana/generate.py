@@ -151,6 +151,12 @@ FLEET = Dashboard(
             "percentunit",
         ),
         Panel(
+            "What changes",
+            "Rows of the kernel's ledgers a second: what memtrace has to read.",
+            [Query(f"rate(memtrace_self_ledger_rows_total{{{NODE}}}{RATE})", "{{instance}}")],
+            "short",
+        ),
+        Panel(
             "memtrace's losses and fullest tables",
             "0 lost: every figure is exact. A table that is full loses.",
             [

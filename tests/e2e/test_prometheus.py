@@ -32,7 +32,7 @@ DASHBOARDS = Path(__file__).resolve().parents[2] / "deploy" / "grafana"
 MIB = 1 << 20
 LIMIT = 48 * MIB
 FILE = 96 * MIB
-THRASH, MIRROR, GO, KILLED, GONE = "thrash", "mirror", "api", "eater", "gone"
+THRASH, MIRROR, GO, KILLED, GONE, PEAK = "thrash", "mirror", "api", "eater", "gone", "peak"
 # What is chosen on the dashboards; a rate is over so many scrapes.
 VARIABLES = {f"${name}": ".*" for name in ("instance", "pod", "container", "cgroup")}
 VARIABLES |= {"$__rate_interval": "15s", "$namespace": NAMESPACE}
@@ -75,6 +75,7 @@ def world(
                 (GO, 4 * LIMIT, 0.5),
                 (KILLED, LIMIT // 3, None),
                 (GONE, LIMIT, None),
+                (PEAK, 4 * LIMIT, None),
             )
         }
         address = f"127.0.0.1:{agent.events('started')[0]['port']}"
@@ -83,6 +84,7 @@ def world(
         targets = {"memtrace": (address, around), "kubelet": (kubelet, {})}
         prometheus = stack.enter_context(Prometheus(directory, targets))
         _run_go(pods[GO], collect)
+        _grow(pods[PEAK], collect)
         large = cold_file(disk / "thrash", FILE // PAGE)
         pods[THRASH].cgroup.start("sh", "-c", READ_AGAIN, large)
         pods[MIRROR].cgroup.start("sh", "-c", FILL, disk / "mirror")
@@ -107,6 +109,17 @@ def _run_go(pod: PodContainer, collect: Path) -> None:
 
     for seconds, process in later:
         threading.Timer(seconds, go, [process]).start()
+
+
+def _grow(pod: PodContainer, collect: Path) -> None:
+    """A Go heap of 32 MiB, whose goal is twice that, under a limit between the two."""
+    process = pod.cgroup.hold(collect, "1", "forced", "20")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"done\n"
+    pod.cgroup.limit(56 * MIB)
 
 
 def metrics(world: World, **headers: str) -> bytes:
@@ -160,6 +173,13 @@ def test_too_many_procs_for_the_quota_are_told(world: World) -> None:
     assert "GOMAXPROCS 8" in alert["annotations"]["summary"]
 
 
+def test_a_goal_beyond_the_limit_is_told(world: World) -> None:
+    """Of a heap that nothing holds back but a kill."""
+    name = "MemtraceGoGoalBeyondLimit"
+    assert world.prometheus.until(lambda: bool(mine(world, name)), 40)
+    assert [each["labels"]["pod"] for each in mine(world, name)] == [PEAK]
+
+
 @pytest.mark.parametrize("name", ["fleet", "container", "go", "oom"])
 def test_every_query_of_a_dashboard_has_an_answer(world: World, name: str) -> None:
     """Each one returns data beside these workloads."""
@@ -182,7 +202,7 @@ def _answered(world: World, expression: str) -> bool:
 def test_figures_are_the_containers_and_join_with_cadvisors(world: World) -> None:
     """Labels of the target are not taken over, and cAdvisor's series has a partner for each."""
     join = (
-        'memtrace_memory_usage_bytes{container!=""} * on(namespace, pod, container)'
+        'memtrace_memory_reclaimable_file_bytes{container!=""} / on(namespace, pod, container)'
         " group_left(image) container_memory_working_set_bytes"
     )
     assert world.prometheus.until(lambda: len(world.prometheus.rows(join)) >= 4, 20)

@@ -139,7 +139,7 @@ class Collector:
         self._node = os.uname().nodename
         self._repaired = time.monotonic()
         self.crowded = False
-        self._most_rows = 0
+        self._most_rows = self.rows_read = 0  # of the kernel's interval ledgers
         self._leaving: list[CgroupChanged] = []
         self._renamed: set[bytes] = set()  # processes, by exec
         for node in reversed(self._tree.in_order()):  # a pod is named by what is below it
@@ -155,6 +155,7 @@ class Collector:
             count += rows_read
             self._add_rows(keys, values, rows_read)
         self._most_rows = max(self._most_rows, count)
+        self.rows_read += count
         self._watching.gather()
         self.crowded = count > CROWDED_ROWS
         if self.crowded:

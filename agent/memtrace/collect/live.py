@@ -56,11 +56,13 @@ class LiveError(Exception):
 
 class RunFigures(NamedTuple):
     """Time in the programs that are always attached and their runs; None: the kernel does not
-    count them. `fill`: how full tables were at most since the last time, by name.
+    count them. `rows`: of interval ledgers, so far. `fill`: how full tables were at most since
+    the last time, by name.
     """
 
     seconds: float | None
     runs: int | None
+    rows: int
     fill: dict[str, float]
 
 
@@ -168,7 +170,7 @@ class Live(Closing):
         counted = number(BPF_STATS) == 1
         nanoseconds, runs = self._session.run_stats() if counted else (None, None)
         seconds = None if nanoseconds is None else nanoseconds * 1e-9
-        return RunFigures(seconds, runs, self._collector.fill())
+        return RunFigures(seconds, runs, self._collector.rows_read, self._collector.fill())
 
     def request_baseline(self) -> None:
         """Take the baseline (again) before the next sample."""

@@ -156,6 +156,7 @@ class Exporter:
             render_seconds=self._took,
             bpf_seconds=None if run is None else run.seconds,
             bpf_runs=None if run is None else run.runs,
+            ledger_rows=None if run is None else run.rows,
             map_fill={} if run is None else run.fill,
             features=dict(self.features),
             oom_records_lost=self._lost,

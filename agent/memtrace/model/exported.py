@@ -50,6 +50,7 @@ class Own:
     render_seconds: float | None = None
     bpf_seconds: float | None = None
     bpf_runs: int | None = None
+    ledger_rows: int | None = None
     map_fill: Mapping[str, float] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
     oom_records_lost: int | None = None
@@ -288,6 +289,7 @@ def _of_self(own: Own) -> Iterator[Family]:
     yield _one(metrics.RENDERING, own.render_seconds)
     yield _one(metrics.BPF_SECONDS, own.bpf_seconds)
     yield _one(metrics.BPF_RUNS, own.bpf_runs)
+    yield _one(metrics.LEDGER_ROWS, own.ledger_rows)
     fill = [Row(None, (name,), share) for name, share in own.map_fill.items()]
     yield Family(metrics.MAP_FILL, fill)
 

@@ -148,6 +148,7 @@ BPF_SECONDS = _own(
     "self_bpf_run_seconds", "counter", "time in BPF programs; needs kernel.bpf_stats_enabled"
 )
 BPF_RUNS = _own("self_bpf_runs", "counter", "runs of BPF programs; needs kernel.bpf_stats_enabled")
+LEDGER_ROWS = _own("self_ledger_rows", "counter", "rows of the kernel's ledgers: what changed")
 MAP_FILL = _own("self_map_fill_ratio", "gauge", "how full a kernel table is; 1: it loses", "map")
 OF_AGENT = (
     SWAP_SIZE,
@@ -167,6 +168,7 @@ OF_AGENT = (
     RENDERING,
     BPF_SECONDS,
     BPF_RUNS,
+    LEDGER_ROWS,
     MAP_FILL,
 )
 
