@@ -90,6 +90,7 @@ class CgroupSamples:
             or node.parent != made.parent_id
             or node.path != made.path
             or self._go_of(cgroup) is not made.go
+            or self._collected_of(cgroup) is not made.collected
             or self._slab_of(cgroup) is not made.slab
             or self._allocations.news(cgroup)
             or self._watching.news(cgroup)

@@ -9,7 +9,7 @@ import pytest
 
 from memtrace.collect import collector as module
 from memtrace.collect import namer, names
-from memtrace.samples import Lost
+from memtrace.samples import GoCollected, Lost
 from tests.unit.collect import records
 from tests.unit.collect.fake_kernel import BY, PAGE, FakeKernel, Rig
 from tests.unit.collect.records import MKDIR, RELEASE, RMDIR, UNLINK, WRITE
@@ -75,6 +75,14 @@ def test_a_cgroup_in_which_nothing_moved_is_passed_over(rig: Rig, passed_over: l
         assert rows[-1] is rows[-2]
         rig.kernel.add(a, X, 2)
         assert sum(rig.row("/a").ledger.added) == 7 * PAGE
+
+
+def test_a_collection_of_a_process_that_ended_is_told(rig: Rig) -> None:
+    """Nothing else of its cgroup moved, and still it is not passed over."""
+    rig.sample()
+    made = GoCollected((1,), 0.5, 1, None)
+    with mock.patch.object(rig.collector._cgroups, "_collected_of", return_value=made):
+        assert rig.row("/a").collected is made
 
 
 def test_names_that_were_forgotten_are_asked_for_again(
