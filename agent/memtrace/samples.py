@@ -503,3 +503,4 @@ class Sample:
     swap: Swap | None = None
     census: Census = Census()
     slab_watch: SlabWatch = SlabWatch()
+    machine_bytes: int | None = None  # memory of the whole machine (MemTotal)

@@ -36,7 +36,7 @@ from memtrace.host.file_handles import FileHandles
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.identity import Resolver
 from memtrace.host.lru import drain_batches
-from memtrace.host.meminfo import reclaimable_slab
+from memtrace.host.meminfo import machine_bytes, reclaimable_slab
 from memtrace.host.swap import read_swap
 from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
@@ -137,6 +137,7 @@ class Collector:
         )
         self._times = BaselineTimes()
         self._node = os.uname().nodename
+        self._machine_bytes = machine_bytes(root)
         self._repaired = time.monotonic()
         self.crowded = False
         self._most_rows = self.rows_read = 0  # of the kernel's interval ledgers
@@ -241,6 +242,7 @@ class Collector:
             swap=read_swap(self._root),
             census=self._census.state,
             slab_watch=self._allocations.state,
+            machine_bytes=self._machine_bytes,
         )
         self._end_interval()
         self._watching.note(made.cgroups, made.monotonic)

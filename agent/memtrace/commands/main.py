@@ -22,6 +22,7 @@ from memtrace.commands.common import CommandError, Parser, UsageError, complain,
 # word -> one line of help; the file of the same name has add_arguments() and run().
 COMMANDS: dict[str, str] = {
     "top": "show live which container's memory grows, with what, and because of what",
+    "explain": "say what a container's memory is, what drove it, and what to change",
     "slab": "count kernel objects (dentries, inodes, ...) by container and slab cache",
     "go": "show the heap and the settings of Go processes beside their containers' limits",
     "oom": "kills for want of memory and their causes: list them, show one, watch",

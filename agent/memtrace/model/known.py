@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from memtrace.model.go_shapes import GoTable
+from memtrace.model.machine import Machine
 from memtrace.model.memory import Limit, effective_limits, effective_swap_limits
 from memtrace.model.rows import Tables
 from memtrace.model.shapes import Container
@@ -34,6 +35,7 @@ class Setting(NamedTuple):
     mode: str
     bound: int
     deltas_known: bool
+    machine: Machine
 
 
 class Frame(NamedTuple):

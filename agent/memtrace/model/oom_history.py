@@ -27,7 +27,7 @@ class Background(NamedTuple):
         """
         found = self.last.containers if self.last else ()
         made = next((c for c in found if c.source.cgroup_id == cgroup_id), None)
-        return None if made is None else _with_growth(made, self.samples)
+        return None if made is None else with_growth(made, self.samples)
 
     def path(self, cgroup_id: int) -> str | None:
         """Where a cgroup was, by any sample that had it."""
@@ -69,8 +69,11 @@ def moments(samples: Sequence[Sample], cgroup_id: int, kill: float) -> tuple[Mom
     return tuple(made)
 
 
-def _with_growth(container: Container, samples: Sequence[Sample]) -> Container:
-    """A row tells its growth since the sample before: over all samples it is their sum."""
+def with_growth(container: Container, samples: Sequence[Sample]) -> Container:
+    """Return it with its drivers' growth over all samples, largest first.
+
+    A row tells its growth since the sample before: over all samples it is their sum.
+    """
     grown: dict[tuple[object, ...], int] = {}
     here = container.source.path.rstrip("/")
     for sample in samples[1:]:

@@ -7,21 +7,26 @@ this package; computes nothing of its own.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from memtrace.model import deltas, go, page_cache, slab, slab_culprits, stacks
+from memtrace.model.course import Course
 from memtrace.model.go_shapes import GoTable
 from memtrace.model.known import Known, Setting, framed, moved
+from memtrace.model.machine import machine
 from memtrace.model.memory import Limit, figures
 from memtrace.model.rows import Tables, joined_tables, own_tables, rows_of
 from memtrace.model.shapes import Container, Snapshot
 from memtrace.model.totals import Totals, add_up
 from memtrace.model.verdict import judge
-from memtrace.model.verdict.case import Case, lag_bound
+from memtrace.model.verdict.case import PENDING, Around, case_of, lag_bound
 from memtrace.model.working_set import explain
 from memtrace.samples import CgroupSample, Memory, Sample
 
 Entry = TypeVar("Entry")
+Courses = Mapping[int, Course]
+NO_COURSES: Courses = MappingProxyType({})
 
 
 class _Past(NamedTuple):
@@ -31,18 +36,32 @@ class _Past(NamedTuple):
     memory: Memory | None
 
 
-def snapshot(sample: Sample, previous: Sample | None, elapsed: float | None) -> Snapshot:
-    """Return what `sample` means. `elapsed`: seconds since `previous`; both None at first."""
+class _Since(NamedTuple):
+    """Seconds since the previous sample, and how cgroups went that somebody followed."""
+
+    elapsed: float | None
+    courses: Courses
+
+
+def snapshot(
+    sample: Sample, previous: Sample | None, elapsed: float | None, courses: Courses = NO_COURSES
+) -> Snapshot:
+    """Return what `sample` means. `elapsed`: seconds since `previous`; both None at first.
+
+    `courses`: how it came to that, of cgroups whose course was kept.
+    """
     known = describe(previous, None, None)[1] if previous is not None else None
-    return describe(sample, known, elapsed)[0]
+    return describe(sample, known, elapsed, courses)[0]
 
 
-def describe(sample: Sample, known: Known | None, elapsed: float | None) -> tuple[Snapshot, Known]:
+def describe(
+    sample: Sample, known: Known | None, elapsed: float | None, courses: Courses = NO_COURSES
+) -> tuple[Snapshot, Known]:
     """Return the snapshot, and what the next one can use of it.
 
     `known` is that of the sample before; what did not move since is not worked out again.
     """
-    now = _work_out(sample, known, elapsed)
+    now = _work_out(sample, known, elapsed, courses)
     made = Snapshot(
         sample.time,
         elapsed if known is not None else None,
@@ -60,9 +79,11 @@ def describe(sample: Sample, known: Known | None, elapsed: float | None) -> tupl
     return made, now
 
 
-def _work_out(sample: Sample, before: Known | None, elapsed: float | None) -> Known:
+def _work_out(
+    sample: Sample, before: Known | None, elapsed: float | None, courses: Courses
+) -> Known:
     cgroups = {cgroup.cgroup_id: cgroup for cgroup in sample.cgroups}
-    setting = Setting(sample.cgroup_mode, lag_bound(sample), before is not None)
+    setting = Setting(sample.cgroup_mode, lag_bound(sample), before is not None, machine(sample))
     frame = framed(cgroups, before)
     if before is None or setting != before.setting:
         now = Known(cgroups, setting, frame, {}, {}, {}, frozenset(cgroups), {}, {}, {}, {})
@@ -82,7 +103,7 @@ def _work_out(sample: Sample, before: Known | None, elapsed: float | None) -> Kn
             _still(before.stacks, cgroups),
         )
         due = now.moved | before.moved  # what moved the last time has other deltas by now
-    _fill(now, due, before, elapsed)
+    _fill(now, due, before, _Since(elapsed, courses))
     return now
 
 
@@ -91,7 +112,7 @@ def _still(table: Mapping[int, Entry], here: Collection[int]) -> dict[int, Entry
     return {key: entry for key, entry in table.items() if key in here}
 
 
-def _fill(now: Known, due: frozenset[int], before: Known | None, elapsed: float | None) -> None:
+def _fill(now: Known, due: frozenset[int], before: Known | None, since: _Since) -> None:
     """Work out what is due, lowest first."""
     tree = now.frame.tree
     for key in reversed(tree.top_down):
@@ -104,11 +125,11 @@ def _fill(now: Known, due: frozenset[int], before: Known | None, elapsed: float 
         own = slab_culprits.own_table(now.cgroups[key].culprits)
         joined = slab_culprits.joined_table([own, *[now.culprits[child] for child in below]])
         now.culprits[key] = joined
-        now.go[key] = _go(now, key, before, elapsed)
+        now.go[key] = _go(now, key, before, since.elapsed)
         now.stacks[key] = stacks.joined(
             now.cgroups[key].stacks, [now.stacks[child] for child in below]
         )
-        now.containers[key] = _container(now, key, _past(now.cgroups[key], before))
+        now.containers[key] = _container(now, key, _past(now.cgroups[key], before), since)
 
 
 def _tables(now: Known, key: int, below: list[Tables]) -> Tables:
@@ -123,7 +144,7 @@ def _go(now: Known, key: int, before: Known | None, elapsed: float | None) -> Go
     return go.joined(own, [now.go[child] for child in now.frame.tree.children.get(key, ())])
 
 
-def _container(now: Known, key: int, past: _Past) -> Container:
+def _container(now: Known, key: int, past: _Past, since: _Since) -> Container:
     cgroup, totals = now.cgroups[key], now.totals[key]
     rows = rows_of(now.tables[key], totals)
     limits: tuple[Limit, int | None] = now.frame.limits[key], now.frame.swap_limits[key]
@@ -134,7 +155,7 @@ def _container(now: Known, key: int, past: _Past) -> Container:
     counted = slab.figures(now.slabs[key], cgroup.memory, now.setting.mode, culprits)
     usage_before = past.memory.usage_bytes if past.memory else None
     file_before = past.memory.file_bytes if past.memory else None
-    return Container(
+    made = Container(
         cgroup,
         key in now.frame.tree.leaves,
         memory,
@@ -146,23 +167,16 @@ def _container(now: Known, key: int, past: _Past) -> Container:
         _kind_deltas(totals, past.totals),
         totals.removed,
         rows,
-        judge(
-            Case(
-                memory,
-                explained,
-                cache,
-                rows,
-                _rest_before(past),
-                now.setting.bound,
-                culprits,
-                counted,
-            )
-        ),
+        PENDING,
         counted,
         culprits,
         now.go[key],
         now.stacks[key],
     )
+    bound, machine = now.setting.bound, now.setting.machine
+    course = since.courses.get(key)
+    around = Around(bound, since.elapsed, _rest_before(past), course, machine)
+    return made._replace(verdict=judge(case_of(made, around)))
 
 
 def _rest_before(past: _Past) -> int | None:

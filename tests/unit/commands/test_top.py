@@ -253,7 +253,7 @@ def test_help_names_only_what_exists() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "top" in done.stdout
-    assert not {"explain"} & set(done.stdout.split())
+    assert not {"report"} & set(done.stdout.split())
     assert done.stdout.endswith("light\n")
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from memtrace.model.course import Course
+from memtrace.model.go_shapes import GoTable
+from memtrace.model.machine import Machine
 from memtrace.model.shapes import (
+    Container,
     Evidence,
     MemoryFigures,
     PageCache,
     Rows,
     SlabFigures,
+    Verdict,
     WorkingSet,
 )
 from memtrace.model.slab_culprits import Culprits
-from memtrace.samples import Sample
+from memtrace.samples import CgroupSample, Sample
 
 MIB = 1 << 20
 NOTHING = "nothing"  # the `setting` of the advice to leave things as they are
@@ -22,17 +27,52 @@ _LAG_PAGES_PER_CPU = 64  # MEMCG_CHARGE_BATCH: changes a CPU may hold back from 
 _CPUS_IF_UNKNOWN = 64  # generous: a too small bound would report remainders that are lag
 
 
-class Case(NamedTuple):
-    """One cgroup's figures; `bound` is how far the kernel's figures may lag, in bytes."""
+class Around(NamedTuple):
+    """What a verdict needs besides the container's figures.
 
+    `bound`: how far the kernel's figures may lag, in bytes. `seconds`: what changes count over;
+    None: there are none yet. `course`: how it went; None: nobody kept that, so no trend is told.
+    `unattributed_before`: page cache of no known origin at the first of the samples.
+    """
+
+    bound: int
+    seconds: float | None = None
+    unattributed_before: int | None = None
+    course: Course | None = None
+    machine: Machine = Machine()
+
+
+class Case(NamedTuple):
+    """One cgroup's figures, with what is around them."""
+
+    cgroup: CgroupSample
     memory: MemoryFigures
     working_set: WorkingSet
     page_cache: PageCache
     rows: Rows
-    unattributed_before: int | None
-    bound: int
-    culprits: Culprits = Culprits()
-    slab: SlabFigures | None = None
+    culprits: Culprits
+    slab: SlabFigures | None
+    go: GoTable | None
+    around: Around
+
+
+PENDING = Verdict("not_enough_evidence", "", "unknown", 0.0, None)
+"""What a container has until it is judged."""
+
+
+def case_of(container: Container, around: Around) -> Case:
+    """Return what a verdict on the container may look at."""
+    return Case(
+        container.source,
+        container.memory,
+        container.working_set,
+        container.page_cache,
+        container.rows,
+        container.culprits,
+        container.slab,
+        container.go,
+        around,
+    )
 
 
 def lag_bound(sample: Sample) -> int:
@@ -43,8 +83,8 @@ def lag_bound(sample: Sample) -> int:
 
 def remainder(case: Case) -> int | None:
     """Return the unattributed bytes if they are a finding: beyond lag at two samples in a row."""
-    now, before = case.page_cache.unattributed_bytes, case.unattributed_before
-    if now is None or before is None or min(abs(now), abs(before)) <= case.bound:
+    now, before = case.page_cache.unattributed_bytes, case.around.unattributed_before
+    if now is None or before is None or min(abs(now), abs(before)) <= case.around.bound:
         return None
     return now
 

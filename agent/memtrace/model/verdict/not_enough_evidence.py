@@ -28,7 +28,7 @@ def contradicted(case: Case) -> Verdict | None:
         return _refuse(claim, abs(rest), (bytes_of("cache of no known origin", rest),))
     rest, usage = case.memory.unexplained_bytes, case.memory.usage_bytes
     # swapped pages that are still in memory (swap cache) are usage, and in no other figure
-    explained = max(LARGE * (usage or 0), case.bound) + (case.memory.swap_bytes or 0)
+    explained = max(LARGE * (usage or 0), case.around.bound) + (case.memory.swap_bytes or 0)
     if rest is not None and usage and abs(rest) > explained:
         claim = f"{size(rest)} of {size(usage)} is in none of the kernel's figures."
         return _refuse(claim, abs(rest), (bytes_of("unexplained usage", rest),))

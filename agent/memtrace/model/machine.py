@@ -1,0 +1,33 @@
+"""The whole machine's memory, and whether it is short of it as the kubelet reckons."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from memtrace.model.memory import working_set
+from memtrace.samples import Sample
+
+SHORT = 0.1
+"""Of all memory. The kubelet evicts below 100 MiB (memory.available, its default); the kernel kills
+later still. A tenth is what a burst of one more container takes on a small node."""
+
+
+class Machine(NamedTuple):
+    """`total_bytes` None: unknown. `short`: less than SHORT of it is available."""
+
+    total_bytes: int | None = None
+    short: bool = False
+
+
+def machine(sample: Sample) -> Machine:
+    """Return what the sample tells.
+
+    Available is what the root cgroup's working set leaves, as the kubelet computes it
+    (kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction).
+    """
+    total = sample.machine_bytes
+    root = next((each.memory for each in sample.cgroups if each.parent_id is None), None)
+    used = None if root is None else working_set(root)
+    if total is None or used is None:
+        return Machine(total)
+    return Machine(total, total - used < SHORT * total)
