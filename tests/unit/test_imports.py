@@ -42,6 +42,7 @@ PURE_LIBRARY = {
     "math",
     "operator",
     "re",
+    "shlex",
     "statistics",
     "string",
     "types",

@@ -78,15 +78,17 @@ def _procs(process: GoProcess) -> Iterator[str]:
             f"GOMAXPROCS is {procs} under a quota of {process.cpu_quota:g} CPUs: what is kept "
             f"for each P is there {procs} times instead of {expected}"
         )
-        yield from _why(process)
+        if reason := ignores_quota(process):
+            yield reason
 
 
-def _why(process: GoProcess) -> Iterator[str]:
-    """Say why the runtime did not look at the quota itself."""
+def ignores_quota(process: GoProcess) -> str:
+    """Return why the runtime does not look at the CPU quota; empty where it does, or none knows."""
     found = _MINOR.match(process.version or "")
     if found is None:
-        return
+        return ""
     if int(found[1]) < QUOTA_AWARE:
-        yield f"{process.version} does not look at the CPU quota; 1.{QUOTA_AWARE} and later do"
-    elif "containermaxprocs=0" in (process.debug or "").split(","):
-        yield "built with containermaxprocs=0 (an old go.mod): it does not look at the CPU quota"
+        return f"{process.version} does not look at the CPU quota; 1.{QUOTA_AWARE} and later do"
+    if "containermaxprocs=0" in (process.debug or "").split(","):
+        return "built with containermaxprocs=0 (an old go.mod): it does not look at the CPU quota"
+    return ""

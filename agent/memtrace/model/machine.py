@@ -13,10 +13,11 @@ later still. A tenth is what a burst of one more container takes on a small node
 
 
 class Machine(NamedTuple):
-    """`total_bytes` None: unknown. `short`: less than SHORT of it is available."""
+    """`total_bytes`, `cpus` None: unknown. `short`: less than SHORT of its memory is available."""
 
     total_bytes: int | None = None
     short: bool = False
+    cpus: int | None = None
 
 
 def machine(sample: Sample) -> Machine:
@@ -29,5 +30,5 @@ def machine(sample: Sample) -> Machine:
     root = next((each.memory for each in sample.cgroups if each.parent_id is None), None)
     used = None if root is None else working_set(root)
     if total is None or used is None:
-        return Machine(total)
-    return Machine(total, total - used < SHORT * total)
+        return Machine(total, cpus=sample.cpus)
+    return Machine(total, total - used < SHORT * total, sample.cpus)

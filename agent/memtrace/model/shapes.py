@@ -160,13 +160,17 @@ class Evidence(NamedTuple):
 
 
 class Advice(NamedTuple):
-    """One change, with this container's own numbers; `setting` "nothing" is advice too."""
+    """One change, with this container's own numbers; `setting` "nothing" is advice too.
+
+    `paste`: what to put where the container is configured, or to run; empty where it depends.
+    """
 
     setting: str
     current: int | str | None
     proposed: int | str | None
     why: str
     cost: str
+    paste: str = ""
 
 
 class Verdict(NamedTuple):

@@ -173,9 +173,9 @@ def _container(now: Known, key: int, past: _Past, since: _Since) -> Container:
         now.go[key],
         now.stacks[key],
     )
-    bound, machine = now.setting.bound, now.setting.machine
-    course = since.courses.get(key)
-    around = Around(bound, since.elapsed, _rest_before(past), course, machine)
+    setting, course = now.setting, since.courses.get(key)
+    rest = _rest_before(past)
+    around = Around(setting.bound, since.elapsed, rest, course, setting.machine, setting.mode)
     return made._replace(verdict=judge(case_of(made, around)))
 
 

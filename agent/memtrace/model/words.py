@@ -110,7 +110,7 @@ VERDICTS: dict[str, str] = {
     "dirty_bound": "unwritten data",
     "shmem": "shared memory",
     "slab_reclaimable": "kernel objects",
-    "anon_growth": "memory grows",
+    "anon_growth": "own memory",
     "go_live_growth": "Go heap grows",
     "go_heap_idle": "Go heap idle",
     "go_goal_over_limit": "GC over limit",
@@ -144,6 +144,11 @@ def advice_in_full(advice: Advice) -> str:
     """Return what to change, to what, why, and what that costs."""
     if advice.setting == "nothing":
         change = "change nothing"
+    elif advice.setting == "run":
+        change = f"run: {advice.proposed}"
+    elif advice.proposed == "unset":
+        unset = advice.current is None
+        change = f"leave {advice.setting} unset" if unset else f"take {advice.setting} away"
     elif advice.current is None and advice.proposed is None:
         change = f"look at {advice.setting}"
     elif advice.current is None:

@@ -113,11 +113,14 @@ def _evidence(evidence: Evidence) -> Iterator[str]:
         WIDTH,
         initial_indent=f"{value:>{_AMOUNT}}  ",
         subsequent_indent=" " * (_AMOUNT + 2),
+        break_on_hyphens=False,
     ) or [value]
 
 
 def _advice(advice: Advice) -> Iterator[str]:
     yield from _wrapped(f"- {words.advice_in_full(advice)}", _INDENT)
+    if advice.paste:
+        yield f"{_INDENT}{_INDENT}{printable(advice.paste)}"
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

@@ -366,6 +366,7 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
                 "to": advice.proposed,
                 "why": advice.why,
                 "cost": advice.cost,
+                "paste": advice.paste or None,
             }
             for advice in verdict.advice
         ],

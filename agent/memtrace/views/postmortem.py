@@ -258,6 +258,8 @@ def _advice(document: Document, width: int) -> Iterator[str]:
             _printed(each.get("cost") or "") if each.get("cost") else "",
         )
         yield from _wrapped(f"- {advice_in_full(advice)}", width)
+        if each.get("paste"):
+            yield f"    {_printed(each['paste'])}"
 
 
 def _gaps(document: Document, width: int) -> Iterator[str]:

@@ -80,9 +80,12 @@ def test_a_file_read_in_a_loop_does_not_ask_for_all_it_read() -> None:
 
 
 def test_full_of_anonymous_memory_is_not_called_healthy() -> None:
-    """No rule of this version explains it, so none pretends to."""
+    """Without a trend it is no leak, but one more burst ends in a kill."""
     verdict = judged(moment(anon=99, file=1, limit=100))
-    assert (verdict.id, verdict.severity) == ("not_enough_evidence", "unknown")
+    assert (verdict.id, verdict.severity) == ("anon_growth", "warning")
+    assert "leak" not in verdict.claim
+    assert "99% of the limit of 100 MiB" in verdict.claim
+    assert judged(moment(anon=89, file=5, limit=100)).id == "healthy"
 
 
 def test_missing_baseline_refuses_unless_the_kernel_alone_suffices() -> None:

@@ -4,37 +4,34 @@ from __future__ import annotations
 
 from memtrace.model.shapes import Advice, Verdict
 from memtrace.model.units import size
-from memtrace.model.verdict.case import NOTHING, Case, bytes_of, cache_confidence, cache_evidence
+from memtrace.model.verdict import advice, confidence
+from memtrace.model.verdict.case import Case, at_limit, bytes_of
+from memtrace.model.verdict.evidence import filled_by, of_cache
+from memtrace.model.verdict.go_case import no_memory_limit
 
-FULL = 0.98
 RECLAIMABLE = 0.1
 
 
 def cache_at_limit(case: Case) -> Verdict | None:
     """Applies from 98 % of the effective limit, with a tenth of it clean cache.
 
-    98 %: reclaim works in batches, so a full cgroup hovers just below its limit. A tenth,
-    and more than slab: what the kernel drops first and can live on without killing.
+    A tenth, and more than slab: what the kernel drops first and can live on without killing.
     """
-    limit, usage = case.memory.limit_bytes, case.memory.usage_bytes
-    clean = case.page_cache.clean_bytes
-    if not limit or usage is None or clean is None or usage < FULL * limit:
+    limit, clean = case.memory.limit_bytes, case.page_cache.clean_bytes
+    if not limit or clean is None or not at_limit(case):
         return None
     if clean < RECLAIMABLE * limit or clean < (case.memory.slab_bytes or 0):
         return None
     return Verdict(
         "cache_at_limit",
         f"Usage is at the limit of {size(limit)} because page cache fills what is free; "
-        f"{size(clean)} of it is clean and dropped as needed.",
+        f"{size(clean)} of it is clean and dropped as needed{filled_by(case)}. "
+        "It is not a leak, and this alone does not end in a kill.",
         "info",
-        cache_confidence(case),
+        confidence.of_cache(case),
         clean,
-        (
-            bytes_of("effective limit", limit),
-            bytes_of("read again after being dropped, in the interval", _refaulted(case)),
-            *cache_evidence(case),
-        ),
-        (_advice(case, limit),),
+        (bytes_of("read again after being dropped", _refaulted(case)), *of_cache(case)),
+        (_advice(case, limit), *no_memory_limit(case)),
     )
 
 
@@ -50,8 +47,8 @@ def _advice(case: Case, limit: int) -> Advice:
     """
     refaulted = _refaulted(case)
     if not refaulted:
-        why = "the cache gives way to the program's own memory; this alone does not end in a kill"
-        return Advice(NOTHING, None, None, why, "files that were dropped are read from disk again")
+        why = "the cache gives way to the program's own memory"
+        return advice.nothing(why, "files that were dropped are read from disk again")
     why = f"{size(refaulted)} was read again soon after it had been dropped"
     more = min(refaulted, case.page_cache.clean_bytes or 0)
-    return Advice("memory limit", limit, limit + more, why, "more memory for this container")
+    return advice.limit(case, limit + more, why, "more memory for this container")

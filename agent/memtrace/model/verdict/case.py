@@ -22,6 +22,9 @@ from memtrace.samples import CgroupSample, Sample
 
 MIB = 1 << 20
 NOTHING = "nothing"  # the `setting` of the advice to leave things as they are
+RUN = "run"  # the `setting` of the advice to run a command next
+FULL = 0.98
+"""Of the limit: reclaim works in batches, so a full cgroup hovers just below it."""
 
 _LAG_PAGES_PER_CPU = 64  # MEMCG_CHARGE_BATCH: changes a CPU may hold back from memory.stat
 _CPUS_IF_UNKNOWN = 64  # generous: a too small bound would report remainders that are lag
@@ -33,6 +36,7 @@ class Around(NamedTuple):
     `bound`: how far the kernel's figures may lag, in bytes. `seconds`: what changes count over;
     None: there are none yet. `course`: how it went; None: nobody kept that, so no trend is told.
     `unattributed_before`: page cache of no known origin at the first of the samples.
+    `mode`: v1, v2 or hybrid.
     """
 
     bound: int
@@ -40,6 +44,7 @@ class Around(NamedTuple):
     unattributed_before: int | None = None
     course: Course | None = None
     machine: Machine = Machine()
+    mode: str = ""
 
 
 class Case(NamedTuple):
@@ -94,33 +99,20 @@ def bytes_of(text: str, value: int | None) -> Evidence:
     return Evidence(text, value, "bytes")
 
 
-def cache_evidence(case: Case) -> tuple[Evidence, ...]:
-    """Return the figures that every verdict on page cache rests on."""
-    memory, cache = case.memory, case.page_cache
-    figures = (
-        bytes_of("memory usage", memory.usage_bytes),
-        bytes_of("clean page cache", cache.clean_bytes),
-        bytes_of("anonymous memory (heap, stacks)", memory.anon_bytes),
-        bytes_of("working set as the kubelet counts it", memory.working_set_bytes),
-        bytes_of("cache of no known origin", cache.unattributed_bytes),
-    )
-    return figures + _largest_file(case)
+def at_limit(case: Case) -> bool:
+    """Tell whether usage stands at the effective limit."""
+    limit, usage = case.memory.limit_bytes, case.memory.usage_bytes
+    return bool(limit) and usage is not None and usage >= FULL * (limit or 0)
 
 
-def cache_confidence(case: Case) -> float:
-    """Return how sure a statement on page cache is.
+def kept_bytes(case: Case) -> int | None:
+    """Return what reclaim cannot take of the usage: all but clean cache and reclaimable slab."""
+    usage, clean = case.memory.usage_bytes, case.page_cache.clean_bytes
+    if usage is None or clean is None:
+        return None
+    return max(0, usage - clean - (case.working_set.reclaimable_slab_bytes or 0))
 
-    The amounts are the kernel's own, so they hold without a baseline; which files fill the
-    cache and who read them is then only partly known.
-    """
-    return 0.95 if case.page_cache.baseline_bytes is not None else 0.6
 
-
-def _largest_file(case: Case) -> tuple[Evidence, ...]:
-    if not case.rows.files:
-        return ()
-    file = case.rows.files[0]
-    name = file.row.container_path or file.row.path
-    if not name or not file.resident_bytes:
-        return ()
-    return (bytes_of(f"largest file: {name}", file.resident_bytes),)
+def rounded_up(amount: float) -> int:
+    """Return whole MiB."""
+    return -(-int(amount) // MIB) * MIB

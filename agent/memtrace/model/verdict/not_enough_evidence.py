@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-from memtrace.model.shapes import Evidence, Verdict
+from collections.abc import Iterator
+
+from memtrace.model.shapes import Advice, Evidence, Verdict
 from memtrace.model.units import size
+from memtrace.model.verdict import advice
 from memtrace.model.verdict.case import Case, bytes_of, remainder
 
 LARGE = 0.2
+SMALL = 0.05
 
 
 def unreadable(case: Case) -> Verdict | None:
     """Applies when the kernel gives no figures: the cgroup is gone, or going."""
     if case.memory.file_bytes is not None or case.memory.anon_bytes is not None:
         return None
-    return _refuse("The kernel gives no memory figures for it (any more).", None, ())
+    return _refuse(case, "The kernel gives no memory figures for it (any more).", None, ())
 
 
 def contradicted(case: Case) -> Verdict | None:
     """Applies when a fifth of the cache or of the usage has no origin, beyond what lag explains.
 
     A fifth: the part that is explained would still be right, but a different cause could
-    hide in the rest and be the one that grows.
+    hide in the rest and be the one that grows. Of a cache that is itself little of the usage,
+    a twentieth of the usage: less decides nothing.
     """
-    rest, file = remainder(case), case.memory.file_bytes
-    if rest is not None and abs(rest) > LARGE * (file or 0):
+    rest, file, usage = remainder(case), case.memory.file_bytes, case.memory.usage_bytes
+    if rest is not None and abs(rest) > max(LARGE * (file or 0), SMALL * (usage or 0)):
         claim = f"The ledger and the kernel differ by {size(rest)} of page cache."
-        return _refuse(claim, abs(rest), (bytes_of("cache of no known origin", rest),))
-    rest, usage = case.memory.unexplained_bytes, case.memory.usage_bytes
+        return _refuse(case, claim, abs(rest), (bytes_of("cache of no known origin", rest),))
+    rest = case.memory.unexplained_bytes
     # swapped pages that are still in memory (swap cache) are usage, and in no other figure
     explained = max(LARGE * (usage or 0), case.around.bound) + (case.memory.swap_bytes or 0)
     if rest is not None and usage and abs(rest) > explained:
         claim = f"{size(rest)} of {size(usage)} is in none of the kernel's figures."
-        return _refuse(claim, abs(rest), (bytes_of("unexplained usage", rest),))
+        return _refuse(case, claim, abs(rest), (bytes_of("unexplained usage", rest),))
     return None
 
 
@@ -44,7 +49,7 @@ def no_baseline(case: Case) -> Verdict | None:
         bytes_of("page cache", case.memory.file_bytes),
         bytes_of("added since memtrace watches", case.page_cache.added_bytes),
     )
-    return _refuse(claim, None, evidence)
+    return _refuse(case, claim, None, evidence)
 
 
 def no_rule(case: Case) -> Verdict:
@@ -55,8 +60,30 @@ def no_rule(case: Case) -> Verdict:
         bytes_of("effective limit", case.memory.limit_bytes),
         bytes_of("anonymous memory (heap, stacks)", case.memory.anon_bytes),
     )
-    return _refuse(claim, None, evidence)
+    return _refuse(case, claim, None, evidence)
 
 
-def _refuse(claim: str, amount: int | None, evidence: tuple[Evidence, ...]) -> Verdict:
-    return Verdict("not_enough_evidence", claim, "unknown", 0.0, amount, evidence)
+def too_unsure(case: Case, verdict: Verdict) -> Verdict:
+    """Return the answer when what would be said is not sure enough to be said."""
+    name = verdict.id.replace("_", " ")
+    claim = f"It may be {name}, but that is not sure enough ({verdict.confidence:.0%}) to be said."
+    return _refuse(case, claim, verdict.bytes, verdict.evidence)
+
+
+def _refuse(case: Case, claim: str, amount: int | None, evidence: tuple[Evidence, ...]) -> Verdict:
+    return Verdict(
+        "not_enough_evidence", claim, "unknown", 0.0, amount, evidence, tuple(_next(case))
+    )
+
+
+def _next(case: Case) -> Iterator[Advice]:
+    """Yield what to run to know more; of what is gone there is nothing more."""
+    if case.cgroup.state == "removed":
+        return
+    if case.page_cache.baseline_bytes is None:
+        why = "with the baseline it knows what is cached already"
+        yield advice.run_next(case, "explain {}", why)
+    elif case.around.course is None:
+        yield advice.run_next(case, "explain {}", "ten seconds with all that can be watched")
+    else:
+        yield advice.run_next(case, "explain {} --for 1m", "a longer look tells trends")

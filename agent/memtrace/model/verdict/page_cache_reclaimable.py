@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from memtrace.model.shapes import Advice, Verdict
+from memtrace.model.shapes import Verdict
 from memtrace.model.units import percent, size
-from memtrace.model.verdict.case import MIB, NOTHING, Case, cache_confidence, cache_evidence
+from memtrace.model.verdict import advice, confidence
+from memtrace.model.verdict.case import MIB, Case
+from memtrace.model.verdict.evidence import filled_by, of_cache
+from memtrace.model.verdict.go_case import no_memory_limit
 
 SHARE = 0.5
 LEAST_BYTES = 64 * MIB
-_HEADROOM = 1.25
 
 
 def page_cache_reclaimable(case: Case) -> Verdict | None:
@@ -20,27 +22,20 @@ def page_cache_reclaimable(case: Case) -> Verdict | None:
     clean, usage = case.page_cache.clean_bytes, case.memory.usage_bytes
     if clean is None or usage is None or clean < LEAST_BYTES or clean < SHARE * usage:
         return None
+    why = "cached files make reads fast and cost nothing while memory is free"
+    cost = "usage and working set keep looking large"
+    kept = usage - clean
     return Verdict(
         "page_cache_reclaimable",
-        f"{size(clean)} of {size(usage)} ({percent(clean, usage)}) is clean page cache: "
-        "the kernel drops it when memory is needed; it is not a leak.",
+        f"{size(clean)} of {size(usage)} ({percent(clean, usage)}) is clean page cache"
+        f"{filled_by(case)}: the kernel drops it when memory is needed; it is not a leak.",
         "info",
-        cache_confidence(case),
+        confidence.of_cache(case),
         clean,
-        cache_evidence(case),
-        (_do_nothing(), *_set_a_limit(case, usage - clean)),
+        of_cache(case),
+        (
+            advice.nothing(why, cost),
+            *advice.limit_for(case, kept, "more reads from the disk"),
+            *no_memory_limit(case),
+        ),
     )
-
-
-def _do_nothing() -> Advice:
-    why = "cached files make reads fast and cost nothing while memory is free"
-    return Advice(NOTHING, None, None, why, "usage and working set keep looking large")
-
-
-def _set_a_limit(case: Case, kept: int) -> tuple[Advice, ...]:
-    """Propose a limit only where there is none: the part that stays, and a quarter more."""
-    if case.memory.limit_bytes is not None:
-        return ()
-    proposed = -(-max(int(kept * _HEADROOM), LEAST_BYTES) // MIB) * MIB
-    why = f"bounds the cache; {size(kept)} is not clean cache and has to fit"
-    return (Advice("memory limit", None, proposed, why, "more reads from the disk"),)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from memtrace.model.shapes import Advice, Evidence, Verdict
 from memtrace.model.slab_words import deed, objects, slab_cause
 from memtrace.model.units import percent, size
-from memtrace.model.verdict.case import MIB, NOTHING, Case, bytes_of
+from memtrace.model.verdict import advice
+from memtrace.model.verdict.case import MIB, Case, bytes_of
+from memtrace.model.verdict.evidence import of_files, of_go, of_slab
 
 LEAST_BYTES = 64 * MIB
 KNOWN_SHARE = 0.5
-_HEADROOM = 1.25
 
 
 def slab_reclaimable(case: Case) -> Verdict | None:
@@ -32,7 +33,11 @@ def slab_reclaimable(case: Case) -> Verdict | None:
         0.9 if case.culprits.causes and case.memory.slab_bytes is not None else 0.6,
         slab,
         _evidence(case),
-        (*_ask_less(case), _do_nothing(), *_set_a_limit(case, usage - slab)),
+        (
+            *_ask_less(case),
+            _do_nothing(),
+            *advice.limit_for(case, usage - slab, "names are looked up on disk again"),
+        ),
     )
 
 
@@ -63,8 +68,11 @@ def _evidence(case: Case) -> tuple[Evidence, ...]:
         bytes_of("clean page cache", case.page_cache.clean_bytes),
         bytes_of("anonymous memory (heap, stacks)", memory.anon_bytes),
         bytes_of("working set as the kubelet counts it", memory.working_set_bytes),
+        *of_slab(case),
         *causes,
         bytes_of("no culprit: grew before observation", culprits.unwatched_bytes),
+        *of_files(case),
+        *of_go(case),
     )
 
 
@@ -81,13 +89,4 @@ def _ask_less(case: Case) -> tuple[Advice, ...]:
 def _do_nothing() -> Advice:
     why = "remembered names and files make looking them up fast, and reclaim takes them first"
     cost = "usage and working set keep looking large; the kubelet evicts by working set"
-    return Advice(NOTHING, None, None, why, cost)
-
-
-def _set_a_limit(case: Case, kept: int) -> tuple[Advice, ...]:
-    """Propose a limit only where there is none: the part that stays, and a quarter more."""
-    if case.memory.limit_bytes is not None:
-        return ()
-    proposed = -(-max(int(kept * _HEADROOM), LEAST_BYTES) // MIB) * MIB
-    why = f"bounds it; {size(kept)} is something else and has to fit"
-    return (Advice("memory limit", None, proposed, why, "names are looked up on disk again"),)
+    return advice.nothing(why, cost)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from memtrace.model.shapes import Advice, Verdict
 from memtrace.model.units import size
-from memtrace.model.verdict.case import MIB, NOTHING, Case, bytes_of
+from memtrace.model.verdict import advice
+from memtrace.model.verdict.case import MIB, Case, bytes_of
 from memtrace.model.working_set import given_back
 
 SHARE = 0.5
@@ -35,17 +36,17 @@ def working_set_inflated(case: Case) -> Verdict | None:
             bytes_of("reclaimable slab", figures.reclaimable_slab_bytes),
             bytes_of("anonymous memory (heap, stacks)", figures.rss_bytes),
         ),
-        (_leave_it(), _request(counted)),
+        (
+            advice.nothing(
+                "it costs nothing while memory is free",
+                "the kubelet counts it when the node is short",
+            ),
+            _request(case, counted),
+        ),
     )
 
 
-def _leave_it() -> Advice:
-    why = "it costs nothing while memory is free"
-    return Advice(NOTHING, None, None, why, "the kubelet counts it when the node is short")
-
-
-def _request(counted: int) -> Advice:
+def _request(case: Case, counted: int) -> Advice:
     """The current request is not known here."""
     why = "short of memory, the kubelet first evicts pods whose working set exceeds their request"
-    proposed = -(-counted // MIB) * MIB
-    return Advice("memory request", None, proposed, why, "fewer pods fit on the node")
+    return advice.request(case, counted, why, "fewer pods fit on the node")

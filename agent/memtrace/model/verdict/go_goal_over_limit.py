@@ -1,0 +1,85 @@
+"""go_goal_over_limit: the Go heap may grow beyond the memory limit before it is collected."""
+
+from __future__ import annotations
+
+from memtrace.model.shapes import Advice, Verdict
+from memtrace.model.units import size
+from memtrace.model.verdict import advice, confidence
+from memtrace.model.verdict.case import Case
+from memtrace.model.verdict.go_case import (
+    Program,
+    heap_evidence,
+    programs,
+    rate_evidence,
+    set_memory_limit,
+)
+
+NEAR = 0.9
+
+
+def go_goal_over_limit(case: Case) -> Verdict | None:
+    """Applies where the heap's goal, with what is outside of Go, is more than the memory limit.
+
+    The goal is live heap x (1 + GOGC / 100): there the next collection ends (go.dev/doc/gc-guide,
+    "GOGC"). Beyond the limit the kernel kills first: measured, the goal told it one collection
+    before. Critical from nine tenths of the limit on.
+    """
+    for program in programs(case):
+        if _beyond(program):
+            return _verdict(program)
+    return None
+
+
+def _beyond(program: Program) -> bool:
+    limit, heap = program.row.beside.limit_bytes, program.heap
+    if limit is None or (heap.gomemlimit_bytes is not None and heap.gomemlimit_bytes < limit):
+        return False
+    return heap.heap_goal_bytes + (program.row.beside.other_bytes or 0) > limit
+
+
+def goal_claim(program: Program) -> str:
+    """Return the live heap, its goal and the limit in one sentence."""
+    heap, beside = program.heap, program.row.beside
+    other = beside.other_bytes
+    outside = f", with {size(other)} outside of Go," if other and _needs(program) else ""
+    return (
+        f"heap goal of {program.name} exceeds the limit: live {size(heap.heap_live_bytes)}, goal "
+        f"{size(heap.heap_goal_bytes)}{outside} > limit {size(beside.limit_bytes)}"
+    )
+
+
+def _needs(program: Program) -> bool:
+    """Tell whether only the memory outside of Go makes it too much."""
+    return program.heap.heap_goal_bytes <= (program.row.beside.limit_bytes or 0)
+
+
+def _verdict(program: Program) -> Verdict:
+    heap, beside = program.heap, program.row.beside
+    limit, used = beside.limit_bytes or 0, heap.mapped_bytes + (beside.other_bytes or 0)
+    then = "the kernel kills before the next collection, and no GOMEMLIMIT holds it back"
+    if heap.gomemlimit_bytes is not None:
+        then = f"GOMEMLIMIT {size(heap.gomemlimit_bytes)} is too high to hold it back"
+    return Verdict(
+        "go_goal_over_limit",
+        f"The {goal_claim(program)}: {then}.",
+        "critical" if used >= NEAR * limit else "warning",
+        confidence.MEASURED if beside.other_bytes is not None else 0.8,
+        heap.heap_goal_bytes,
+        (*heap_evidence(program), *rate_evidence(program)),
+        goal_advice(program),
+    )
+
+
+def goal_advice(program: Program) -> tuple[Advice, ...]:
+    """Return a GOMEMLIMIT where the live heap fits under one; else the limit it needs."""
+    found = set_memory_limit(program)
+    if found:
+        return found
+    heap, beside = program.heap, program.row.beside
+    live, other = heap.heap_live_bytes, (beside.other_bytes or 0) + (beside.file_bytes or 0)
+    gogc = heap.gogc if heap.gogc > 0 else 100
+    needed = int((live * (1 + gogc / 100) + other) / NEAR)
+    why = f"the live heap of {size(live)} grows to its goal and then is collected"
+    larger = advice.limit(program.case, needed, why, "more memory for this container")
+    why = f"below the limit there is no room to collect {size(live)} in: it would spiral"
+    return (larger, Advice("GOMEMLIMIT", heap.gomemlimit_bytes, "unset", why, ""))
