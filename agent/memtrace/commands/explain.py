@@ -115,7 +115,8 @@ def _watched(
         first = next(source)
         chosen = _chosen(first, options)
         live.watch(frozenset(NAMES), frozenset(each.source.cgroup_id for each in chosen))
-        return list(_until(chain([first], source), options.seconds, wish)), chosen
+        second = live.sample()  # at once: what is found from the second sample on is found sooner
+        return list(_until(chain([first, second], source), options.seconds, wish)), chosen
 
 
 def _until(source: Iterable[Sample], seconds: float, wish: Stopping) -> Iterator[Sample]:

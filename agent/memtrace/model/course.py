@@ -6,7 +6,8 @@ point of the last third is above the highest of the first, and the last third st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from memtrace.samples import GoProcess, Memory, Sample
@@ -43,12 +44,14 @@ class Course(NamedTuple):
 
     `other` is anonymous memory that no Go runtime has mapped. `live`, by process: the live heap,
     where collections are followed what the last one found live. `seconds` is the whole length.
+    `gc_cpu`, by process: CPUs that collecting took while it was followed, which begins later.
     """
 
     seconds: float = 0.0
     usage: Series = ()
     other: Series = ()
-    live: dict[Process, Series] = {}  # noqa: RUF012  a default that nobody changes
+    live: Mapping[Process, Series] = MappingProxyType({})
+    gc_cpu: Mapping[Process, float] = MappingProxyType({})
 
 
 def course(samples: Sequence[Sample], path: str) -> Course:
@@ -57,6 +60,7 @@ def course(samples: Sequence[Sample], path: str) -> Course:
     usage: list[tuple[float, int]] = []
     other: list[tuple[float, int]] = []
     live: dict[Process, list[tuple[float, int]]] = {}
+    spent: dict[Process, list[tuple[float, float]]] = {}
     for sample in samples:
         at = sample.monotonic - start
         memory, processes = _at(sample, path)
@@ -68,9 +72,18 @@ def course(samples: Sequence[Sample], path: str) -> Course:
         for each in processes:
             if (amount := live_bytes(each)) is not None:
                 live.setdefault((each.pid, each.start), []).append((at, amount))
+            if each.gc is not None and each.gc.cpu_seconds is not None:
+                spent.setdefault((each.pid, each.start), []).append((at, each.gc.cpu_seconds))
     seconds = samples[-1].monotonic - start
     kept = {process: tuple(series) for process, series in live.items()}
-    return Course(seconds, tuple(usage), tuple(other), kept)
+    rates = {process: rate for process, each in spent.items() if (rate := _rate(each)) is not None}
+    return Course(seconds, tuple(usage), tuple(other), kept, rates)
+
+
+def _rate(series: Sequence[tuple[float, float]]) -> float | None:
+    """Return by how much a second it rose."""
+    (start, first), (end, last) = series[0], series[-1]
+    return (last - first) / (end - start) if end > start and last >= first else None
 
 
 def growth(series: Series) -> Growth | None:

@@ -48,7 +48,7 @@ def test_mostly_clean_cache_is_reclaimable() -> None:
         900 * MIB,
     )
     assert "not a leak" in verdict.claim
-    assert [a.setting for a in verdict.advice] == ["nothing", "memory limit"]
+    assert [a.setting for a in verdict.advice] == ["nothing", "memory limit", "memory.high"]
     assert verdict.advice[1].proposed == 125 * MIB
 
 

@@ -32,7 +32,7 @@ def run_next(case: Case, arguments: str, why: str) -> Advice:
 def limit(case: Case, proposed: int, why: str, cost: str) -> Advice:
     """Return the advice to set the memory limit, in whole MiB."""
     amount = rounded_up(max(proposed, LEAST_LIMIT))
-    paste = paste_limit(case.cgroup, amount)
+    paste = paste_limit(case.cgroup, amount, case.around.mode)
     return Advice("memory limit", case.memory.limit_bytes, amount, why, cost, paste)
 
 
@@ -49,7 +49,7 @@ def high(case: Case, proposed: int, why: str) -> tuple[Advice, ...]:
     if case.around.mode != "v2" or case.cgroup.path == "/":
         return ()
     amount = rounded_up(max(proposed, LEAST_LIMIT))
-    paste = f"echo {amount} > {shlex.quote(f'/sys/fs/cgroup{case.cgroup.path}/memory.high')}"
+    paste = f"echo {amount} > {knob(case.cgroup, 'v2', 'memory.high')}"
     cost = "allocations beyond it wait for reclaim; lost when the container restarts"
     return (Advice("memory.high", None, amount, why, cost, paste),)
 
@@ -62,7 +62,7 @@ def request(case: Case, proposed: int, why: str, cost: str) -> Advice:
     return Advice("memory request", None, amount, why, cost, paste)
 
 
-def paste_limit(cgroup: CgroupSample, amount: int) -> str:
+def paste_limit(cgroup: CgroupSample, amount: int, mode: str) -> str:
     """Return what sets the memory limit of a container to so many bytes."""
     identity, mib = cgroup.identity, amount // MIB
     if identity.namespace is not None:
@@ -72,7 +72,14 @@ def paste_limit(cgroup: CgroupSample, amount: int) -> str:
         return f"{identity.runtime} update --memory {mib}m {name}"
     if identity.kind == "unit":
         return f"systemctl set-property {name} MemoryMax={mib}M"
-    return ""
+    return f"echo {amount} > {knob(cgroup, mode, 'memory.max', 'memory.limit_in_bytes')}"
+
+
+def knob(cgroup: CgroupSample, mode: str, v2: str, v1: str = "") -> str:
+    """Return the path of one of a cgroup's files, fit for a shell."""
+    if mode == "v2":
+        return shlex.quote(f"/sys/fs/cgroup{cgroup.path}/{v2}")
+    return shlex.quote(f"/sys/fs/cgroup/memory{cgroup.path}/{v1}")
 
 
 def paste_environment(identity: Identity, name: str, value: str) -> str:

@@ -19,7 +19,7 @@ from memtrace.model.verdict.go_case import (
 NEAR = 0.9
 ROOM = 0.25
 BUSY = 0.25
-OFTEN = 5.0
+OFTEN = 1.0
 DOUBLE = 2.0
 
 
@@ -30,7 +30,7 @@ def gc_death_spiral(case: Case) -> Verdict | None:
     quarter of the live heap allocated between two collections: as under GOGC=25, four times as
     often as by default. A quarter of the CPUs is what marking takes while it runs, so it runs all
     the time; half is where the runtime's limiter lets the heap outgrow GOMEMLIMIT instead
-    (go.dev/doc/gc-guide, "Memory limit"). Where CPU time is unknown: five collections a second.
+    (go.dev/doc/gc-guide, "Memory limit"). Where CPU time is unknown: one collection a second.
     """
     for program in programs(case):
         if _spirals(program):
@@ -56,7 +56,7 @@ def _verdict(program: Program) -> Verdict:
     return Verdict(
         "gc_death_spiral",
         f"{program.name} collects garbage {program.cycles_per_second:.1f} times a second{spent}: "
-        f"its live heap of {size(heap.heap_live_bytes)} hardly fits under GOMEMLIMIT "
+        f"its live heap of {size(program.live_bytes)} hardly fits under GOMEMLIMIT "
         f"{size(heap.gomemlimit_bytes)} (as if GOGC were {room}).",
         "critical",
         confidence.MEASURED if share is not None else 0.8,
@@ -68,11 +68,11 @@ def _verdict(program: Program) -> Verdict:
 
 def _advice(program: Program) -> Iterator[Advice]:
     heap, beside = program.heap, program.row.beside
-    wanted = int(DOUBLE * heap.heap_live_bytes)
+    wanted = int(DOUBLE * program.live_bytes)
     if beside.limit_bytes is not None:
         needed = wanted + (beside.other_bytes or 0) + (beside.file_bytes or 0)
         if needed > beside.limit_bytes:
-            why = f"room to collect in: twice the live heap of {size(heap.heap_live_bytes)}"
+            why = f"room to collect in: twice the live heap of {size(program.live_bytes)}"
             cost = "more memory for this container"
             yield advice.limit(program.case, int(needed / 0.9), why, cost)
     why = "then it collects about as often as by default; or let it hold less"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from memtrace.model.course import live_bytes
 from memtrace.model.go_shapes import GoRow
 from memtrace.model.shapes import Advice, Evidence
 from memtrace.model.units import size
@@ -38,6 +39,12 @@ class Program(NamedTuple):
         return self.row.process.comm or f"process {self.row.process.pid}"
 
     @property
+    def live_bytes(self) -> int:
+        """What the last collection found live; where that is not followed all since, too."""
+        marked = live_bytes(self.row.process)
+        return self.heap.heap_live_bytes if marked is None else marked
+
+    @property
     def advised_bytes(self) -> int | None:
         """The GOMEMLIMIT that leaves room for the rest, in whole MiB; None: unknown, or none.
 
@@ -56,7 +63,7 @@ class Program(NamedTuple):
     def holds_live(self) -> bool:
         """Whether the advised GOMEMLIMIT leaves room for the live heap, and some to collect in."""
         advised = self.advised_bytes
-        return advised is not None and advised >= TIGHT * self.heap.heap_live_bytes
+        return advised is not None and advised >= TIGHT * self.live_bytes
 
     @property
     def cycles_per_second(self) -> float | None:
@@ -69,19 +76,28 @@ class Program(NamedTuple):
     @property
     def gc_share(self) -> float | None:
         """CPU time of collecting as a share of what it may use: its quota, the machine's CPUs."""
-        fraction, procs = self.row.gc_cpu_fraction, self.heap.gomaxprocs
-        if fraction is None or not procs:
+        procs, spent = self.heap.gomaxprocs, self._gc_cpus
+        if spent is None or not procs:
             return None
         bounds = (procs, self.row.process.cpu_quota, self.case.around.machine.cpus)
-        return min(1.0, fraction * procs / min(each for each in bounds if each))
+        return min(1.0, spent / min(each for each in bounds if each))
+
+    @property
+    def _gc_cpus(self) -> float | None:
+        """How many CPUs collecting takes, over all that was seen if that was kept."""
+        course, process = self.case.around.course, self.row.process
+        spent = course.gc_cpu.get((process.pid, process.start)) if course is not None else None
+        if spent is None and self.row.gc_cpu_fraction is not None and self.heap.gomaxprocs:
+            return self.row.gc_cpu_fraction * self.heap.gomaxprocs
+        return spent
 
     @property
     def cycle_room(self) -> float | None:
         """What is allocated between two collections, as a share of the live heap: GOGC / 100."""
         cycles, allocated = self.row.gc_cycles_delta, self.row.allocated_delta_bytes
-        if not cycles or allocated is None or not self.heap.heap_live_bytes:
+        if not cycles or allocated is None or not self.live_bytes:
             return None
-        return allocated / cycles / self.heap.heap_live_bytes
+        return allocated / cycles / self.live_bytes
 
 
 def programs(case: Case) -> Iterator[Program]:
@@ -99,7 +115,7 @@ def heap_evidence(program: Program) -> tuple[Evidence, ...]:
     """Return what its heap is and what bounds it."""
     heap, row = program.heap, program.row
     return (
-        bytes_of("live heap", heap.heap_live_bytes),
+        bytes_of("live heap", program.live_bytes),
         bytes_of("heap in use", heap.heap_in_use_bytes),
         bytes_of("heap goal: collected when it gets there", heap.heap_goal_bytes),
         bytes_of("mapped by the Go runtime", heap.mapped_bytes),

@@ -43,7 +43,7 @@ def goal_claim(program: Program) -> str:
     other = beside.other_bytes
     outside = f", with {size(other)} outside of Go," if other and _needs(program) else ""
     return (
-        f"heap goal of {program.name} exceeds the limit: live {size(heap.heap_live_bytes)}, goal "
+        f"heap goal of {program.name} exceeds the limit: live {size(program.live_bytes)}, goal "
         f"{size(heap.heap_goal_bytes)}{outside} > limit {size(beside.limit_bytes)}"
     )
 
@@ -61,7 +61,7 @@ def _verdict(program: Program) -> Verdict:
         then = f"GOMEMLIMIT {size(heap.gomemlimit_bytes)} is too high to hold it back"
     return Verdict(
         "go_goal_over_limit",
-        f"The {goal_claim(program)}: {then}.",
+        f"The {goal_claim(program)}; {then}.",
         "critical" if used >= NEAR * limit else "warning",
         confidence.MEASURED if beside.other_bytes is not None else 0.8,
         heap.heap_goal_bytes,
@@ -76,7 +76,7 @@ def goal_advice(program: Program) -> tuple[Advice, ...]:
     if found:
         return found
     heap, beside = program.heap, program.row.beside
-    live, other = heap.heap_live_bytes, (beside.other_bytes or 0) + (beside.file_bytes or 0)
+    live, other = program.live_bytes, (beside.other_bytes or 0) + (beside.file_bytes or 0)
     gogc = heap.gogc if heap.gogc > 0 else 100
     needed = int((live * (1 + gogc / 100) + other) / NEAR)
     why = f"the live heap of {size(live)} grows to its goal and then is collected"

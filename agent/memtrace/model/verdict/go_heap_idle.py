@@ -10,17 +10,20 @@ from memtrace.model.verdict.go_case import Program, heap_evidence, programs, set
 
 LEAST_BYTES = 32 * MIB
 SHARE = 0.25
+RETAINED = 1.1
 
 
 def go_heap_idle(case: Case) -> Verdict | None:
-    """Applies where a quarter of the usage, and 32 MiB, is idle heap not given back.
+    """Applies where a quarter of the usage, and 32 MiB, is heap beyond what the runtime keeps.
 
-    The runtime keeps a tenth above its goal and gives the rest back in the background, slowly
-    (runtime/mgcscavenge.go: 1 % of one CPU): a quarter is more than it keeps on purpose.
+    It keeps what its goal needs and a tenth more, and gives the rest back in the background,
+    slowly (runtime/mgcscavenge.go: 1 % of one CPU).
     """
     usage = case.memory.usage_bytes or 0
     for program in programs(case):
-        kept = program.heap.heap_idle_bytes - program.heap.heap_released_bytes
+        heap = program.heap
+        idle = heap.heap_idle_bytes - heap.heap_released_bytes
+        kept = min(idle, int(heap.heap_in_use_bytes + idle - RETAINED * heap.heap_goal_bytes))
         if kept >= max(LEAST_BYTES, SHARE * usage):
             return _verdict(program, kept)
     return None
@@ -33,12 +36,12 @@ def _verdict(program: Program, kept: int) -> Verdict:
     return Verdict(
         "go_heap_idle",
         f"{size(kept)} of the Go heap of {program.name} is idle: left from a peak, and not given "
-        f"back yet; only {size(heap.heap_live_bytes)} is live.",
+        f"back yet; only {size(program.live_bytes)} is live.",
         "info",
         confidence.MEASURED,
         kept,
         (
-            bytes_of("idle and not given back", kept),
+            bytes_of("idle, not given back, and beyond what the goal needs", kept),
             bytes_of("idle heap", heap.heap_idle_bytes),
             bytes_of("given back", heap.heap_released_bytes),
             *heap_evidence(program),

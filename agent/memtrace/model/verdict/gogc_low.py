@@ -44,7 +44,7 @@ def _verdict(program: Program, rate: float) -> Verdict:
     spent = "" if share is None else f", which takes {share:.0%} of its CPU time"
     return Verdict(
         "gogc_low",
-        f"GOGC is {heap.gogc}: {program.name} collects its {size(heap.heap_live_bytes)} of live "
+        f"GOGC is {heap.gogc}: {program.name} collects its {size(program.live_bytes)} of live "
         f"heap {rate:.1f} times a second{spent}.",
         "warning",
         confidence.MEASURED if share is not None else 0.8,
@@ -57,7 +57,7 @@ def _verdict(program: Program, rate: float) -> Verdict:
 def _advice(program: Program) -> Iterator[Advice]:
     """GOGC as by default where twice the live heap fits; with a GOMEMLIMIT in any case."""
     heap, beside = program.heap, program.row.beside
-    goal = 2 * heap.heap_live_bytes
+    goal = 2 * program.live_bytes
     why = f"about {DEFAULT // max(1, heap.gogc)} times fewer collections"
     cost = f"the heap grows to {size(goal)} before it is collected"
     yield environment(program, "GOGC", heap.gogc, DEFAULT, why, cost)

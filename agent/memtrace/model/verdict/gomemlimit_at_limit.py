@@ -52,7 +52,7 @@ def _verdict(program: Program, limit: int, own: int) -> Verdict:
 
 def _more(program: Program, limit: int) -> Advice:
     """Where the live heap does not fit below the limit at all, only a larger one helps."""
-    live, beside = program.heap.heap_live_bytes, program.row.beside
+    live, beside = program.live_bytes, program.row.beside
     needed = int((DOUBLE * live + (beside.other_bytes or 0) + (beside.file_bytes or 0)) / 0.9)
     why = f"the live heap of {size(live)} has no room to be collected in below {size(limit)}"
     return advice.limit(program.case, needed, why, "more memory for this container")

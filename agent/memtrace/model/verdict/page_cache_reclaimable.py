@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memtrace.model.shapes import Verdict
+from memtrace.model.shapes import Advice, Verdict
 from memtrace.model.units import percent, size
 from memtrace.model.verdict import advice, confidence
 from memtrace.model.verdict.case import MIB, Case
@@ -36,6 +36,13 @@ def page_cache_reclaimable(case: Case) -> Verdict | None:
         (
             advice.nothing(why, cost),
             *advice.limit_for(case, kept, "more reads from the disk"),
+            *_softly(case, kept),
             *no_memory_limit(case),
         ),
     )
+
+
+def _softly(case: Case, kept: int) -> tuple[Advice, ...]:
+    if case.memory.limit_bytes is not None:
+        return ()
+    return advice.high(case, int(kept * advice.HEADROOM), "bounds the cache and never kills")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from memtrace.model.shapes import Advice, Verdict
 from memtrace.model.units import size
 from memtrace.model.verdict import advice
@@ -40,6 +42,6 @@ def _reclaim(case: Case, left: int) -> tuple[Advice, ...]:
     above = case.cgroup.path.rpartition("/")[0]
     if case.around.mode != "v2" or not above:
         return ()
-    paste = f"echo {left} > /sys/fs/cgroup{above}/memory.reclaim"
+    paste = f"echo {left} > {shlex.quote(f'/sys/fs/cgroup{above}/memory.reclaim')}"
     why = "only if the figure of the cgroup above must shrink now"
     return (Advice("memory.reclaim", None, left, why, "files are read from disk again", paste),)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from memtrace.model.shapes import Advice, Verdict
@@ -74,6 +73,6 @@ def _advice(case: Case, swapped: int) -> Iterator[Advice]:
     why = "what is in swap would fit"
     yield advice.limit(case, limit + swapped, why, "more memory for this container")
     if case.around.mode == "v2":
-        paste = f"echo 0 > {shlex.quote(f'/sys/fs/cgroup{case.cgroup.path}/memory.swap.max')}"
+        paste = f"echo 0 > {advice.knob(case.cgroup, 'v2', 'memory.swap.max')}"
         why = "without swap it is killed at its limit instead of slow; Kubernetes' default"
         yield Advice("memory.swap.max", None, 0, why, "a kill where it was slow", paste)
