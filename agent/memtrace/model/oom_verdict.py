@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from memtrace.kills import COUNTERS
+from memtrace.model.oom_go_verdict import judge_go
 from memtrace.model.oom_history import Background
 from memtrace.model.oom_shapes import Postmortem
 from memtrace.model.selection import display_name, rows_of
@@ -28,10 +29,10 @@ def judge_kill(made: Postmortem, before: Background) -> Verdict:
         return _node(made, before)
     if made.kill == "userspace" and not _pressed(made):
         return _not_for_memory(made)
-    return _by_composition(made)
+    return _by_composition(made, before)
 
 
-def _by_composition(made: Postmortem) -> Verdict:
+def _by_composition(made: Postmortem, before: Background) -> Verdict:
     composed, usage = made.composition, made.composition.usage_bytes
     unwritten = (composed.dirty_bytes or 0) + (composed.writeback_bytes or 0)
     parts = (
@@ -44,6 +45,9 @@ def _by_composition(made: Postmortem) -> Verdict:
     if not usage or not amount or amount < MAIN * usage:
         return _unclear(made)
     claim = f"{_opening(made)} {size(amount)} of it ({percent(amount, usage)}) was {what}."
+    of_go = judge_go(made, before) if name == "anon_growth" else None
+    if of_go is not None:
+        return of_go._replace(claim=f"{claim} {of_go.claim}", others=(*of_go.others, name))
     confidence = 0.95 if composed.source in ("kernel", "victims") else 0.6
     advice = tuple(_advice(made, name, amount))
     return Verdict(name, claim, "critical", confidence, amount, _evidence(made), advice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from memtrace.model import oom_gaps
 from memtrace.model.oom_history import background
 from memtrace.model.oom_shapes import Postmortem
 from memtrace.model.postmortem import explain, paths_of
+from memtrace.model.shapes import Verdict
+from memtrace.samples import CgroupSample
 from tests.unit.model.builders import MIB
+from tests.unit.model.judged import heap, process
 from tests.unit.model.kill_events import (
     LIMIT,
     MEMORY,
@@ -180,3 +184,48 @@ def test_names_are_asked_for_every_cgroup_of_a_kill() -> None:
     """Those of the levels, and a trigger's from elsewhere by the samples."""
     elsewhere = event(trigger=task(cgroup_id=POD), levels=levels()[:1])
     assert paths_of(elsewhere, background(past())) == {WEB: "/pod/web", POD: "/pod"}
+
+
+def go_killed(heap: Any, **facts: Any) -> Verdict:
+    """The verdict on a Go program killed at 64 MiB, sampled before."""
+    samples = [
+        replace(each, cgroups=tuple(_with_go(cgroup, heap, facts) for cgroup in each.cgroups))
+        for each in past()
+    ]
+    made = explained(event(), samples).verdict
+    assert made is not None
+    return made
+
+
+def _with_go(cgroup: CgroupSample, heap: Any, facts: dict[str, Any]) -> CgroupSample:
+    if cgroup.path != "/pod/web":
+        return cgroup
+    return replace(cgroup, go=(process(heap, pid=42, **facts),))
+
+
+def test_a_heap_goal_beyond_the_limit_explains_the_kill() -> None:
+    """S5: live heap, goal and limit, and what would have held it back."""
+    made = go_killed(heap(40, 80, 62))
+    assert (made.id, made.severity) == ("go_goal_over_limit", "critical")
+    assert "The limit of 64 MiB was reached" in made.claim
+    assert (
+        "heap goal of app exceeded the limit: live 40 MiB, goal 80 MiB > limit 64 MiB; "
+        "set GOMEMLIMIT=57MiB" in made.claim
+    )
+    assert made.advice[0].setting == "GOMEMLIMIT"
+    assert made.others == ("anon_growth",)
+
+
+def test_more_procs_than_cpus_explain_the_kill() -> None:
+    """S3: before the goal that is beyond the limit because of it."""
+    made = go_killed(heap(40, 80, 62, gomaxprocs=32), cpu_quota=2.0)
+    assert (made.id, made.severity) == ("gomaxprocs_over_quota", "critical")
+    assert "GOMAXPROCS 32 under a quota of 2 CPUs" in made.claim
+    assert made.others == ("go_goal_over_limit", "anon_growth")
+
+
+def test_a_heap_that_was_held_does_not_explain_the_kill() -> None:
+    """Something else in the container did, so no Go setting is blamed."""
+    made = go_killed(heap(20, 40, 40, gomemlimit=45))
+    assert made.id == "anon_growth"
+    assert not any(advice.setting.startswith("GO") for advice in made.advice)

@@ -36,7 +36,7 @@ class Around(NamedTuple):
     `bound`: how far the kernel's figures may lag, in bytes. `seconds`: what changes count over;
     None: there are none yet. `course`: how it went; None: nobody kept that, so no trend is told.
     `unattributed_before`: page cache of no known origin at the first of the samples.
-    `mode`: v1, v2 or hybrid.
+    `mode`: v1, v2 or hybrid. `killed`: it is told afterwards, the limit was reached.
     """
 
     bound: int
@@ -45,6 +45,7 @@ class Around(NamedTuple):
     course: Course | None = None
     machine: Machine = Machine()
     mode: str = ""
+    killed: bool = False
 
 
 class Case(NamedTuple):

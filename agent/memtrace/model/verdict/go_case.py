@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from memtrace.model.course import live_bytes
 from memtrace.model.go_shapes import GoRow
 from memtrace.model.shapes import Advice, Evidence
 from memtrace.model.units import size
@@ -40,9 +39,16 @@ class Program(NamedTuple):
 
     @property
     def live_bytes(self) -> int:
-        """What the last collection found live; where that is not followed all since, too."""
-        marked = live_bytes(self.row.process)
-        return self.heap.heap_live_bytes if marked is None else marked
+        """What the last collection found live; where that is not followed, what its goal tells.
+
+        The goal is live heap x (1 + GOGC / 100), unless GOMEMLIMIT holds it lower.
+        """
+        heap, followed = self.heap, self.row.process.gc
+        if followed is not None and followed.marked_bytes is not None:
+            return followed.marked_bytes
+        if heap.gogc <= 0 or heap.gomemlimit_bytes is not None:
+            return heap.heap_live_bytes
+        return min(heap.heap_live_bytes, int(heap.heap_goal_bytes / (1 + heap.gogc / 100)))
 
     @property
     def advised_bytes(self) -> int | None:
@@ -154,7 +160,7 @@ def set_memory_limit(program: Program) -> tuple[Advice, ...]:
         f"min(0.9 x limit, limit - {size(beside.other_bytes)} outside of Go - "
         f"{size(beside.file_bytes or 0)} of files in use) of {size(beside.limit_bytes)}"
     )
-    cost = "more CPU time for collecting as the live heap comes near it"
+    cost = "CPU time as the live heap comes near it; it holds back garbage, not a leak"
     return (environment(program, "GOMEMLIMIT", program.heap.gomemlimit_bytes, advised, why, cost),)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from memtrace.model.shapes import Advice, Verdict
 from memtrace.model.units import size
 from memtrace.model.verdict import advice, confidence
-from memtrace.model.verdict.case import Case
+from memtrace.model.verdict.case import MIB, Case
 from memtrace.model.verdict.go_case import (
     Program,
     heap_evidence,
@@ -37,13 +37,13 @@ def _beyond(program: Program) -> bool:
     return heap.heap_goal_bytes + (program.row.beside.other_bytes or 0) > limit
 
 
-def goal_claim(program: Program) -> str:
-    """Return the live heap, its goal and the limit in one sentence."""
+def _goal(program: Program) -> str:
+    """Return the live heap, its goal and the limit."""
     heap, beside = program.heap, program.row.beside
     other = beside.other_bytes
     outside = f", with {size(other)} outside of Go," if other and _needs(program) else ""
     return (
-        f"heap goal of {program.name} exceeds the limit: live {size(program.live_bytes)}, goal "
+        f"live {size(program.live_bytes)}, goal "
         f"{size(heap.heap_goal_bytes)}{outside} > limit {size(beside.limit_bytes)}"
     )
 
@@ -56,21 +56,29 @@ def _needs(program: Program) -> bool:
 def _verdict(program: Program) -> Verdict:
     heap, beside = program.heap, program.row.beside
     limit, used = beside.limit_bytes or 0, heap.mapped_bytes + (beside.other_bytes or 0)
-    then = "the kernel kills before the next collection, and no GOMEMLIMIT holds it back"
-    if heap.gomemlimit_bytes is not None:
-        then = f"GOMEMLIMIT {size(heap.gomemlimit_bytes)} is too high to hold it back"
+    exceeds = "exceeded" if program.case.around.killed else "exceeds"
     return Verdict(
         "go_goal_over_limit",
-        f"The {goal_claim(program)}; {then}.",
+        f"The heap goal of {program.name} {exceeds} the limit: {_goal(program)}; {_then(program)}.",
         "critical" if used >= NEAR * limit else "warning",
         confidence.MEASURED if beside.other_bytes is not None else 0.8,
         heap.heap_goal_bytes,
         (*heap_evidence(program), *rate_evidence(program)),
-        goal_advice(program),
+        _advice(program),
     )
 
 
-def goal_advice(program: Program) -> tuple[Advice, ...]:
+def _then(program: Program) -> str:
+    """Return what to do in short, else why it comes to a kill."""
+    own = program.heap.gomemlimit_bytes
+    if program.holds_live and program.advised_bytes is not None:
+        return f"set GOMEMLIMIT={program.advised_bytes // MIB}MiB"
+    if own is not None:
+        return f"GOMEMLIMIT {size(own)} is too high to hold it back"
+    return "the kernel kills before the next collection"
+
+
+def _advice(program: Program) -> tuple[Advice, ...]:
     """Return a GOMEMLIMIT where the live heap fits under one; else the limit it needs."""
     found = set_memory_limit(program)
     if found:
