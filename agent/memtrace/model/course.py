@@ -59,8 +59,7 @@ def course(samples: Sequence[Sample], path: str) -> Course:
     start = samples[0].monotonic
     usage: list[tuple[float, int]] = []
     other: list[tuple[float, int]] = []
-    live: dict[Process, list[tuple[float, int]]] = {}
-    spent: dict[Process, list[tuple[float, float]]] = {}
+    seen: dict[Process, list[tuple[float, GoProcess]]] = {}
     for sample in samples:
         at = sample.monotonic - start
         memory, processes = _at(sample, path)
@@ -70,14 +69,32 @@ def course(samples: Sequence[Sample], path: str) -> Course:
             mapped = sum(each.heap.mapped_bytes for each in processes if each.heap is not None)
             other.append((at, max(0, memory.anon_bytes - mapped)))
         for each in processes:
-            if (amount := live_bytes(each)) is not None:
-                live.setdefault((each.pid, each.start), []).append((at, amount))
-            if each.gc is not None and each.gc.cpu_seconds is not None:
-                spent.setdefault((each.pid, each.start), []).append((at, each.gc.cpu_seconds))
-    seconds = samples[-1].monotonic - start
-    kept = {process: tuple(series) for process, series in live.items()}
-    rates = {process: rate for process, each in spent.items() if (rate := _rate(each)) is not None}
-    return Course(seconds, tuple(usage), tuple(other), kept, rates)
+            seen.setdefault((each.pid, each.start), []).append((at, each))
+    live = {process: _live(moments) for process, moments in seen.items()}
+    spent = {process: rate for process, each in seen.items() if (rate := _gc_cpu(each)) is not None}
+    return Course(samples[-1].monotonic - start, tuple(usage), tuple(other), live, spent)
+
+
+def _live(moments: Sequence[tuple[float, GoProcess]]) -> Series:
+    """Return what collections found live; all live heap where too few of them were followed."""
+    found = tuple(
+        (at, each.gc.marked_bytes)
+        for at, each in moments
+        if each.gc is not None and each.gc.marked_bytes is not None
+    )
+    if len(found) >= LEAST_POINTS:
+        return found
+    return tuple((at, each.heap.heap_live_bytes) for at, each in moments if each.heap is not None)
+
+
+def _gc_cpu(moments: Sequence[tuple[float, GoProcess]]) -> float | None:
+    """Return how many CPUs collecting took since it is followed."""
+    spent = [
+        (at, each.gc.cpu_seconds)
+        for at, each in moments
+        if each.gc is not None and each.gc.cpu_seconds is not None
+    ]
+    return _rate(spent) if spent else None
 
 
 def _rate(series: Sequence[tuple[float, float]]) -> float | None:
@@ -97,13 +114,6 @@ def growth(series: Series) -> Growth | None:
     if high <= low or levels[-1] - levels[-third - 1] < STILL * whole:
         return None
     return Growth(whole, series[-1][0] - series[0][0], levels[0], levels[-1])
-
-
-def live_bytes(process: GoProcess) -> int | None:
-    """Return what the last collection found live; all live heap where that is not followed."""
-    if process.gc is not None and process.gc.marked_bytes is not None:
-        return process.gc.marked_bytes
-    return None if process.heap is None else process.heap.heap_live_bytes
 
 
 def _at(sample: Sample, path: str) -> tuple[Memory | None, list[GoProcess]]:

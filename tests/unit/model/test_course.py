@@ -50,7 +50,7 @@ def test_growth_is_what_it_says(levels: list[int]) -> None:
 def test_go_is_counted_wherever_it_is_below() -> None:
     """Of a pod: its containers' processes; what they have mapped is none of the other memory."""
     samples = []
-    for second in range(3):
+    for second in range(6):
         gc = GoCycles(second, cpu_seconds=0.5 * second, marked_bytes=(10 + second) * MIB)
         below = replace(one(memory(90), process(heap(20, mapped=40), gc)), path="/pod/app")
         pod = cgroup(5, 1, "/pod", memory=memory(100 + second))
@@ -58,9 +58,9 @@ def test_go_is_counted_wherever_it_is_below() -> None:
         sample = at(second, below)
         samples.append(replace(sample, cgroups=(*sample.cgroups, pod, beside)))
     found = course(samples, "/pod")
-    assert found.seconds == 2.0
-    assert [amount // MIB for _, amount in found.other] == [60, 61, 62]
+    assert found.seconds == 5.0
+    assert [amount // MIB for _, amount in found.other] == [60, 61, 62, 63, 64, 65]
     assert dict(found.live) == {
-        (7, 1): tuple((float(n), (10 + n) * MIB) for n in range(3)),
+        (7, 1): tuple((float(n), (10 + n) * MIB) for n in range(6)),
     }
     assert found.gc_cpu[7, 1] == 0.5

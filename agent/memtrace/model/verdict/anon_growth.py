@@ -44,7 +44,7 @@ def _grows(case: Case, grown: Growth) -> Verdict:
         "warning",
         confidence.of_trend(grown.seconds),
         grown.bytes,
-        (*pace(case, grown), *composition(case)),
+        (*pace(grown), *composition(case)),
         (advice.run_next(case, "explain {} --for 5m", "a leak goes on, a start comes to its end"),),
     )
 

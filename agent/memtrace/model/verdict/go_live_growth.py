@@ -6,7 +6,7 @@ from memtrace.model.course import Growth, growth
 from memtrace.model.shapes import Advice, Verdict
 from memtrace.model.units import size
 from memtrace.model.verdict import advice, confidence
-from memtrace.model.verdict.case import MIB, Case
+from memtrace.model.verdict.case import MIB, Case, bytes_of
 from memtrace.model.verdict.go_case import Program, heap_evidence, programs
 from memtrace.model.verdict.trend import pace, room
 
@@ -44,7 +44,11 @@ def _verdict(case: Case, program: Program, grown: Growth) -> Verdict:
         "warning",
         confidence.of_trend(grown.seconds),
         grown.bytes,
-        (*pace(case, grown), *heap_evidence(program)),
+        (
+            *pace(grown),
+            bytes_of("memory usage", case.memory.usage_bytes),
+            *heap_evidence(program),
+        ),
         (_who(case, program), advice.run_next(case, "explain {} --for 5m", "a leak goes on")),
     )
 

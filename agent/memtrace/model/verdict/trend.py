@@ -10,14 +10,12 @@ from memtrace.model.verdict.case import Case, bytes_of, kept_bytes
 _LONG = 86_400.0
 
 
-def pace(case: Case, grown: Growth) -> tuple[Evidence, ...]:
+def pace(grown: Growth) -> tuple[Evidence, ...]:
     """Return the growth and its pace."""
     return (
         bytes_of("grew by", grown.bytes),
         Evidence("watched for", round(grown.seconds, 1), "s"),
         Evidence("pace", round(grown.per_second / (1 << 20), 2), "MiB per second"),
-        bytes_of("memory usage", case.memory.usage_bytes),
-        bytes_of("of that the kernel cannot drop", kept_bytes(case)),
     )
 
 
