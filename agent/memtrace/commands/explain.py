@@ -140,7 +140,13 @@ def _chosen(sample: Sample, options: argparse.Namespace) -> Sequence[Container]:
         mount = str(find_hierarchy(options.root).mount)
     except HostError as error:
         raise CommandError(str(error)) from error
-    return targets(snapshot(sample, None, None), options.target, mount, options.root)
+    return _living(targets(snapshot(sample, None, None), options.target, mount, options.root))
+
+
+def _living(found: Sequence[Container]) -> Sequence[Container]:
+    """Leave removed cgroups out where the name is in use again; alone they are what is asked."""
+    running = [each for each in found if each.source.state == "running"]
+    return running or found
 
 
 def _recorded(options: argparse.Namespace) -> tuple[list[Sample], Sequence[Container]]:
@@ -164,7 +170,7 @@ def _recorded(options: argparse.Namespace) -> tuple[list[Sample], Sequence[Conta
         raise CommandError(str(error)) from error
     if not seen:
         raise UsageError(f"{options.recording} holds no sample.")
-    return seen, recorded_targets(snapshot(seen[-1], None, None), options.target)
+    return seen, _living(recorded_targets(snapshot(seen[-1], None, None), options.target))
 
 
 def _observed(

@@ -124,6 +124,16 @@ def test_text_fits_a_ticket(target: str, run: Explain, capsys: pytest.CaptureFix
     assert "What to do:" in text
 
 
+def test_a_removed_one_is_explained_where_it_is_the_only_one(
+    run: Explain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a container that was started anew, the living one; the other under a name of its own."""
+    run("mirror", "--for", "2s", "--json")
+    assert line(capsys)["container"]["state"] == "running"
+    run("/pod/old", "--for", "2s", "--json")
+    assert line(capsys)["verdict"]["id"] == "removed_leftover"
+
+
 def test_an_unknown_target_is_exit_4(run: Explain, capsys: pytest.CaptureFixture[str]) -> None:
     """With names like it, and nothing left open."""
     code, live = run("mirrors")

@@ -109,6 +109,8 @@ def test_files_dropped_and_read_again_without_end() -> None:
     assert advised(verdict, "memory limit").proposed == 220 * MIB
     assert thrash(39).id != "cache_thrash"
     assert thrash(60, clean=61, anon=139).id == "cache_at_limit"
+    assert thrash(600, clean=99, anon=101).id == "cache_thrash"
+    assert thrash(600, clean=100, anon=100).id == "cache_at_limit"
     assert thrash(60, limit=210).id != "cache_thrash"
 
 

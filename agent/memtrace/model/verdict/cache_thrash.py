@@ -1,4 +1,4 @@
-"""cache_thrash: at the limit, files are dropped and read again without end."""
+"""cache_thrash: the program leaves so little for files that they are read again without end."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from memtrace.model.words import target
 
 TURNS_PER_SECOND = 0.1
 LEAST_PER_SECOND = 4 * MIB
+MAIN = 0.5
 
 
 def cache_thrash(case: Case) -> Verdict | None:
     """Applies at 98 % of the limit, where all clean cache is read again within ten seconds.
 
-    Only refaults count: pages that would still be there with as much memory again as there is
-    active (Linux mm/workingset.c). 4 MiB a second: less no disk notices.
+    Only refaults count, pages that had been in memory not long before (Linux mm/workingset.c).
+    Less than half of the limit is left for files: with more it is files that are larger than the
+    limit, which cache_at_limit tells of. 4 MiB a second: less no disk notices.
     """
     seconds, refaulted = case.around.seconds, case.page_cache.refaulted_delta_bytes
     clean, limit = case.page_cache.clean_bytes, case.memory.limit_bytes
     if not seconds or refaulted is None or clean is None or not limit or not at_limit(case):
         return None
     rate = refaulted / seconds
+    if clean >= MAIN * limit:
+        return None
     if rate < max(LEAST_PER_SECOND, TURNS_PER_SECOND * clean):
         return None
     return Verdict(
