@@ -43,7 +43,10 @@ def moment(number: int, cache: int = 500) -> Sample:
     )
     ledger = Ledger(added=added(sendfile=known), baseline_bytes=0)
     one = cgroup(2, 1, "/pod/mirror", memory=memory, ledger=ledger, identity=MIRROR)
-    return replace(sample(cgroup(1, path="/"), one), monotonic=50.0 + number, time=1000.0 + number)
+    gone = cgroup(3, 1, "/pod/mirror", ledger=ledger, identity=MIRROR, state="removed")
+    old = cgroup(4, 1, "/pod/old", ledger=ledger, state="removed")
+    made = sample(cgroup(1, path="/"), one, gone, old)
+    return replace(made, monotonic=50.0 + number, time=1000.0 + number)
 
 
 class Growing(FakeLive):

@@ -12,7 +12,7 @@ MEASURED = 0.95
 """What the kernel or the runtime counts itself; the rest is that one moment is not every moment."""
 _NO_BASELINE = 0.6
 _SAMPLED = 0.05
-_FIRST_SECONDS = 10.0
+_FIRST_SECONDS, _DOUBLING = 5.0, 0.08
 _TREND, _SUREST_TREND = 0.4, 0.7
 
 
@@ -35,7 +35,7 @@ def of_trend(seconds: float) -> float:
     """Return how sure it is that what grew for so long is a leak: a suspicion at most.
 
     A start, a filling cache and a peak grow alike, and last seconds to minutes: each doubling of
-    the time rules out some. Ten seconds are just enough to say it aloud.
+    the time rules out some. Five seconds are just enough to say it aloud.
     """
     doublings = math.log2(max(seconds, 0.1) / _FIRST_SECONDS)
-    return round(max(0.0, min(_SUREST_TREND, _TREND + 0.1 * doublings)), 2)
+    return round(max(0.0, min(_SUREST_TREND, _TREND + _DOUBLING * doublings)), 2)
