@@ -6,19 +6,8 @@ from memtrace.model.go_shapes import GoTable
 from memtrace.model.oom_history import Background
 from memtrace.model.oom_shapes import Postmortem
 from memtrace.model.shapes import Verdict
-from memtrace.model.verdict import GRAVITY, Rule
+from memtrace.model.verdict import GRAVITY
 from memtrace.model.verdict.case import Around, Case, case_of, lag_bound
-from memtrace.model.verdict.gc_death_spiral import gc_death_spiral
-from memtrace.model.verdict.go_goal_over_limit import go_goal_over_limit
-from memtrace.model.verdict.gomaxprocs_over_quota import gomaxprocs_over_quota
-from memtrace.model.verdict.gomemlimit_at_limit import gomemlimit_at_limit
-
-_RULES: tuple[Rule, ...] = (
-    gc_death_spiral,
-    gomemlimit_at_limit,
-    gomaxprocs_over_quota,
-    go_goal_over_limit,
-)
 
 
 def judge_go(made: Postmortem, before: Background) -> Verdict | None:
@@ -30,7 +19,9 @@ def judge_go(made: Postmortem, before: Background) -> Verdict | None:
     case = _case(made, before)
     if case is None:
         return None
-    found = [verdict for rule in _RULES if (verdict := rule(case)) is not None]
+    from memtrace.model.verdict.with_go import AT_A_KILL
+
+    found = [verdict for rule in AT_A_KILL if (verdict := rule(case)) is not None]
     grave = [verdict for verdict in found if GRAVITY[verdict.severity] > 1]
     if not grave:
         return None

@@ -18,13 +18,6 @@ from memtrace.model.verdict.cache_thrash import cache_thrash
 from memtrace.model.verdict.case import Case
 from memtrace.model.verdict.confidence import BAR
 from memtrace.model.verdict.dirty_bound import dirty_bound
-from memtrace.model.verdict.gc_death_spiral import gc_death_spiral
-from memtrace.model.verdict.go_goal_over_limit import go_goal_over_limit
-from memtrace.model.verdict.go_heap_idle import go_heap_idle
-from memtrace.model.verdict.go_live_growth import go_live_growth
-from memtrace.model.verdict.gogc_low import gogc_low
-from memtrace.model.verdict.gomaxprocs_over_quota import gomaxprocs_over_quota
-from memtrace.model.verdict.gomemlimit_at_limit import gomemlimit_at_limit
 from memtrace.model.verdict.healthy import healthy
 from memtrace.model.verdict.no_limit_node_risk import no_limit_node_risk
 from memtrace.model.verdict.page_cache_reclaimable import page_cache_reclaimable
@@ -41,24 +34,17 @@ _ALONE: tuple[Rule, ...] = (
     not_enough_evidence.unreadable,
     not_enough_evidence.contradicted,
 )
-_FINDINGS: tuple[Rule, ...] = (
-    gc_death_spiral,
-    gomemlimit_at_limit,
-    gomaxprocs_over_quota,
-    swap_in_use,
-    go_goal_over_limit,
-    gogc_low,
-    no_limit_node_risk,
-    cache_thrash,
-    go_live_growth,
+FIRST: tuple[Rule, ...] = (swap_in_use,)
+PRESSURE: tuple[Rule, ...] = (no_limit_node_risk, cache_thrash)
+REST: tuple[Rule, ...] = (
     anon_growth,
     dirty_bound,
     shmem,
     cache_at_limit,
     slab_reclaimable,
     page_cache_reclaimable,
-    go_heap_idle,
 )
+_WITHOUT_GO = (*FIRST, *PRESSURE, *REST)
 _ELSE: tuple[Rule, ...] = (
     working_set_inflated,  # another view of what the findings say, so only where they say nothing
     not_enough_evidence.no_baseline,
@@ -72,7 +58,7 @@ def judge(case: Case) -> Verdict:
     alone = _first(_ALONE, case)
     if alone is not None:
         return alone
-    found = [verdict for rule in _FINDINGS if (verdict := rule(case)) is not None]
+    found = [verdict for rule in _rules(case) if (verdict := rule(case)) is not None]
     sure = _ranked(verdict for verdict in found if verdict.confidence >= BAR)
     if sure:
         view = working_set_inflated(case)
@@ -81,6 +67,15 @@ def judge(case: Case) -> Verdict:
     if found:
         return not_enough_evidence.too_unsure(case, found[0])
     return _first(_ELSE, case) or not_enough_evidence.no_rule(case)
+
+
+def _rules(case: Case) -> tuple[Rule, ...]:
+    """Return what to ask; rules on Go are loaded when there is a Go program."""
+    if case.go is None or not case.go.rows:
+        return _WITHOUT_GO
+    from memtrace.model.verdict.with_go import RULES
+
+    return RULES
 
 
 def _first(rules: Iterable[Rule], case: Case) -> Verdict | None:
