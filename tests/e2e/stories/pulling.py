@@ -1,0 +1,49 @@
+"""A client of tests/workloads/go/serve.go: pulls blobs, at full speed or at a pace."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Iterator
+
+_CHUNK = 1 << 20
+
+
+def pull(port: int, path: str) -> int:
+    """Get all of a blob; its size in bytes."""
+    return sum(map(len, _chunks(port, path)))
+
+
+class SlowPull(threading.Thread):
+    """Gets a blob at so many bytes a second, until it is there or the block ends."""
+
+    def __init__(self, port: int, path: str, bytes_per_second: int) -> None:
+        super().__init__(daemon=True)
+        self._wanted = port, path
+        self._pause = _CHUNK / bytes_per_second
+        self._enough = threading.Event()
+
+    def __enter__(self) -> SlowPull:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        self.join()
+
+    def run(self) -> None:
+        """Pull."""
+        for _ in _chunks(*self._wanted):
+            if self._enough.wait(self._pause):
+                break
+
+
+def _chunks(port: int, path: str) -> Iterator[bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        while chunk := answer.read(_CHUNK):
+            yield chunk
+    finally:
+        connection.close()
