@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 NOTES = Path(__file__).parents[1] / "build" / "stories"
 NEAR = 0.1
 
@@ -34,7 +36,7 @@ class Figure:
 
 @dataclass
 class Told:
-    """One story: what was run, what was said, what was measured. `order` is its place."""
+    """One story: what was run, what was said, what was measured, what following it did."""
 
     story: str
     ran: str
@@ -80,19 +82,12 @@ class Told:
 _HEARD: dict[str, Told] = {}
 
 
-def of_this_run() -> list[Told]:
+def _of_this_run() -> list[Told]:
     """Every story that was heard, in order."""
     return [_HEARD[story] for story in sorted(_HEARD)]
 
 
-def noted(notes: Path = NOTES) -> list[Told]:
-    """Every story that this or an earlier run noted, in order."""
-    rows = [json.loads(path.read_text()) for path in sorted(notes.glob("*.json"))]
-    told = [Told(**{**row, "figures": [Figure(**each) for each in row["figures"]]}) for row in rows]
-    return sorted(told, key=lambda row: row.story)
-
-
-def table(rows: list[Told]) -> Iterator[str]:
+def _table(rows: list[Told]) -> Iterator[str]:
     """One line for each story, for a terminal."""
     for row in rows:
         figures = "; ".join(f"{each.name} {amounts(each)}" for each in row.figures)
@@ -113,6 +108,15 @@ def amount(value: float | None, unit: str) -> str:
 
 
 def _words(advice: dict[str, Any]) -> str:
-    if advice["to"] is None:
-        return str(advice["setting"])
-    return f"{advice['setting']}: {advice['to']}"
+    amount = advice["to"]
+    if isinstance(amount, int) and amount > 1 << 20:
+        amount = f"{amount >> 20} MiB"
+    return str(advice["setting"]) if amount is None else f"{advice['setting']} {amount}"
+
+
+def told_in_this_run(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table, if there were stories."""
+    if _HEARD:
+        terminalreporter.section("stories: first verdict, and what was said (and is true)")
+    for line in _table(_of_this_run()):
+        terminalreporter.line(line)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import noted
+from tests.told import told_in_this_run
 from tests.vm.guests import Report
 from tests.vm.kernels import KERNELS
 
@@ -52,3 +53,8 @@ def pytest_runtest_makereport(
 def pytest_sessionfinish() -> None:
     """Keep what was found for docs/kernels.md."""
     noted.write()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell the stories that were run."""
+    told_in_this_run(terminalreporter)

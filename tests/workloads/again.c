@@ -1,4 +1,4 @@
-/* again PATH: reads all of PATH, says so, then again ten times a second. Ends with its input. */
+/* again PATH: reads all of PATH, says so, then again each second. Ends with its input. */
 #include "work.h"
 
 #include <poll.h>
@@ -18,6 +18,6 @@ int main(int argc, char **argv)
 			need(pread(fd, to, BLOCK, at), "pread");
 		if (!said)
 			need(said = write(STDOUT_FILENO, "ready\n", 6), "stdout");
-	} while (poll(&input, 1, 100) == 0);
+	} while (poll(&input, 1, 1000) == 0);
 	return 0;
 }
