@@ -132,11 +132,7 @@ def add_common(parser: argparse.ArgumentParser, sorts: tuple[str, ...]) -> None:
 
 def add_view(parser: argparse.ArgumentParser, sorts: tuple[str, ...]) -> argparse._ActionsContainer:
     """Add the flags for what is shown of what is known; return the group for further ones."""
-    who = parser.add_argument_group("which containers")
-    who.add_argument("-n", "--namespace", help="only this Kubernetes namespace")
-    who.add_argument("--pod", help="only this pod")
-    who.add_argument("-c", "--container", help="only this container, unit or cgroup path")
-    who.add_argument("-p", "--pid", type=positive, help="only where this process lives")
+    add_who(parser)
     how = parser.add_argument_group("how")
     how.add_argument("--json", action="store_true", help="one JSON object per line")
     how.add_argument(
@@ -146,6 +142,15 @@ def add_view(parser: argparse.ArgumentParser, sorts: tuple[str, ...]) -> argpars
         "-s", "--sort", choices=sorts, default=sorts[0], help="largest first by (%(default)s)"
     )
     return how
+
+
+def add_who(parser: argparse.ArgumentParser) -> None:
+    """Add the flags for which containers are meant."""
+    who = parser.add_argument_group("which containers")
+    who.add_argument("-n", "--namespace", help="only this Kubernetes namespace")
+    who.add_argument("--pod", help="only this pod")
+    who.add_argument("-c", "--container", help="only this container, unit or cgroup path")
+    who.add_argument("-p", "--pid", type=positive, help="only where this process lives")
 
 
 def add_source(how: argparse._ActionsContainer) -> None:

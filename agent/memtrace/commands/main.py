@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "agent": "the same all day, as a service: post-mortems, history, health",
     "record": "record it into a file, to be looked at later or elsewhere",
     "replay": "show a recording as top would; needs no root",
+    "report": "a recording or an OOM kill as one HTML file, for a ticket; needs no root",
     "doctor": "say what this machine offers memtrace, what is missing, and what to do",
 }
 
@@ -43,6 +44,7 @@ examples:
   sudo memtrace top --json 10 | jq   one JSON object per line, for programs
   sudo memtrace record --for 10m f   ten minutes into the file f
   memtrace replay f                  look at it, anywhere, without root
+  memtrace report f -o f.html        a page to attach to a ticket
   memtrace top --help                what the columns mean and all options
 
 exit codes: 0 ok, 1 failure at run time, 2 wrong usage, 3 missing privilege or kernel

@@ -139,7 +139,7 @@ def _list(options: argparse.Namespace) -> int:
     from memtrace.views import oom_json, postmortem
 
     _must_be_readable(options.oom_dir)
-    chosen = [each for each in _documents(options.oom_dir) if wanted(each, options)]
+    chosen = [each for each in documents(options.oom_dir) if wanted(each, options)]
     for document in chosen[-options.rows :] if options.rows else chosen:
         print(oom_json.line(document) if options.json else postmortem.summary(document))
     if not chosen and not options.json:
@@ -149,20 +149,9 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from memtrace.store.postmortems import ids
     from memtrace.views import oom_json, postmortem
 
-    _must_be_readable(options.oom_dir)
-    known = ids(options.oom_dir)
-    wanted_id = known[-1] if options.id == LAST and known else options.id
-    if wanted_id not in known:
-        raise TargetNotFoundError(
-            f"there is no record '{options.id}' in {options.oom_dir}; 'memtrace oom list' tells "
-            "which there are."
-        )
-    document = _document(options.oom_dir, wanted_id)
-    if document is None:
-        raise CommandError(f"record {wanted_id} in {options.oom_dir} is damaged; remove it.")
+    document = record(options.oom_dir, options.id)
     if options.json:
         print(oom_json.line(document))
     else:
@@ -170,7 +159,26 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _documents(directory: Path) -> Iterator[dict[str, Any]]:
+def record(directory: Path, record_id: str) -> dict[str, Any]:
+    """Return one record, LAST being the latest. Raises CommandError."""
+    from memtrace.store.postmortems import ids
+
+    _must_be_readable(directory)
+    known = ids(directory)
+    wanted_id = known[-1] if record_id == LAST and known else record_id
+    if wanted_id not in known:
+        raise TargetNotFoundError(
+            f"there is no record '{record_id}' in {directory}; 'memtrace oom list' tells "
+            "which there are."
+        )
+    document = _document(directory, wanted_id)
+    if document is None:
+        raise CommandError(f"record {wanted_id} in {directory} is damaged; remove it.")
+    return document
+
+
+def documents(directory: Path) -> Iterator[dict[str, Any]]:
+    """Yield every record that can be read, oldest first; complain of the others."""
     from memtrace.store.postmortems import ids
 
     for record_id in ids(directory):

@@ -75,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--json and --plain exclude each other; give one of them.")
     try:
         with Recording(options.file) as recording:
-            return _show(options, recording, _beginning(options, recording))
+            index = beginning(options.file, recording.moments, options.at)
+            return _show(options, recording, index)
     except StoreError as error:
         raise CommandError(str(error)) from error
 
@@ -151,19 +152,18 @@ def _played(recording: Recording, player: Any, wish: Stopping, keys: int) -> Ite
         player.wait(wish, keys)
 
 
-def _beginning(options: argparse.Namespace, recording: Recording) -> int:
-    """Return the index of the moment to begin with. Raises CommandError."""
-    moments = recording.moments
+def beginning(path: Path, moments: Sequence[Moment], at: str | None) -> int:
+    """Return the index of the moment that `--at` means. Raises CommandError."""
     if not moments:
-        raise CommandError(f"{options.file} holds no sample.")
-    if options.at is None:
+        raise CommandError(f"{path} holds no sample.")
+    if at is None:
         return 0
     first, last = moments[0].position, moments[-1].position
-    if ":" in options.at:
-        return _at_clock(moments, _time_of_day(options.at))
+    if ":" in at:
+        return _at_clock(moments, _time_of_day(at))
     try:
-        back = options.at.startswith("-")
-        seconds = duration(options.at.lstrip("+-"))
+        back = at.startswith("-")
+        seconds = duration(at.lstrip("+-"))
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"--at: {error}, with - from the end.") from error
     wanted = last - seconds if back else first + seconds
