@@ -22,16 +22,19 @@ from memtrace.commands.common import (
     progress,
 )
 from memtrace.commands.oom import LAST, OOM_DIR, documents, record
+from memtrace.commands.targets import recorded_targets
 
 if TYPE_CHECKING:
     from memtrace.commands.window import Window
     from memtrace.model.report.overview import Overview
     from memtrace.model.report.shapes import Report
     from memtrace.model.selection import Selection
-    from memtrace.model.shapes import Container
+    from memtrace.model.shapes import Container, Snapshot
     from memtrace.store.reader import Recording
 
 MOST_DETAILS = 12
+OBSERVED = 120
+"""Samples that a verdict is made of: those before the container was last there."""
 _RECORD_ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\d{1,10}")
 
 HELP: dict[str, Any] = {
@@ -144,6 +147,8 @@ def _report(options: argparse.Namespace, recording: Recording, directory: Path) 
         for each in window.through(track, tell, 0.5):
             for one in close:
                 one.add(each.snapshot, each.number, each.seconds)
+    for one in close:
+        one.judge(window.samples(recording, one.last_number, OBSERVED))
     last = each.snapshot
     kills = events(documents(directory), last.node, window.begin, window.seconds)
     return compose(last, window.begin, window.seconds, overview, close, kills, window.gaps)
@@ -166,39 +171,24 @@ def _chosen(options: argparse.Namespace, overview: Overview) -> tuple[Container,
     from memtrace.model.selection import Selection, rows_of, select
 
     wanted = Selection(options.namespace, options.pod, options.container, options.pid)
-    lines = overview.lines()
+    lines, everything = overview.lines(), overview.everything()
     if not wanted and options.target is None:
         return chosen(lines)
-    found = select(overview.everything(), wanted)
+    found = everything.containers
     if options.target is not None:
-        found = tuple(each for each in _named(options.target, overview) if each in found)
+        found = recorded_targets(everything, options.target)
+    found = select(found, wanted)
     if not found:
-        raise TargetNotFoundError(_nothing_like(options, overview, wanted))
+        raise TargetNotFoundError(_nothing_like(options.source, everything, wanted))
     rise = {line.container.source.cgroup_id: line.rise for line in lines}
     rows = sorted(rows_of(found), key=lambda each: -rise.get(each.source.cgroup_id, 0))
     return tuple(rows[:MOST_DETAILS])
 
 
-def _named(word: str, overview: Overview) -> tuple[Container, ...]:
-    from memtrace.model.selection import Selection, select
-    from memtrace.model.target import find
+def _nothing_like(source: str, everything: Snapshot, wanted: Selection) -> str:
+    from memtrace.model.selection import close_names
 
-    everything = overview.everything()
-    found = find(everything, word, "/sys/fs/cgroup/memory", lambda _: None)
-    found = found or find(everything, word, "/sys/fs/cgroup", lambda _: None)
-    if not found and word.isdecimal():
-        return select(everything, Selection(pid=int(word)))
-    return found
-
-
-def _nothing_like(options: argparse.Namespace, overview: Overview, wanted: Selection) -> str:
-    from memtrace.model import selection, target
-
-    everything = overview.everything()
-    if options.target is not None:
-        close = target.close_names(everything, options.target)
-    else:
-        close = selection.close_names(everything, wanted)
+    close = close_names(everything.containers, wanted)
     hint = f"did you mean {' or '.join(close)}?" if close else "'memtrace replay' shows what is."
-    asked = options.target or options.container or options.pod or options.namespace or options.pid
-    return f"{options.source} has nothing that matches '{asked}'; {hint}"
+    asked = wanted.container or wanted.pod or wanted.namespace or wanted.pid
+    return f"{source} has nothing that matches '{asked}'; {hint}"

@@ -9,7 +9,8 @@ from memtrace.commands.track import Track
 from memtrace.model.report.points import gaps_of
 from memtrace.model.report.shapes import Gap
 from memtrace.model.shapes import Snapshot
-from memtrace.store.reader import Moment
+from memtrace.samples import Sample
+from memtrace.store.reader import Moment, Recording
 
 
 class Seen(NamedTuple):
@@ -45,6 +46,12 @@ class Window:
                 tell(done + number / self.count / 2)
             new = bool(number) and moment.run != self._moments[number - 1].run
             yield Seen(number, self._at(number), new, track.snapshot(self._first + number))
+
+    def samples(self, recording: Recording, number: int, most: int) -> list[Sample]:
+        """Return the samples up to that one, of the same run of memtrace. Raises StoreError."""
+        last = self._moments[number]
+        numbers = [n for n, each in enumerate(self._moments[: number + 1]) if each.run == last.run]
+        return [recording.sample(self._first + each) for each in numbers[-most:]]
 
     def _at(self, number: int) -> float:
         return self._moments[number].position - self._moments[0].position

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from memtrace.model.report.detail import Close
 from memtrace.model.report.overview import Overview
-from memtrace.model.report.shapes import Event, Gap, Report
+from memtrace.model.report.shapes import Detail, Event, Gap, Line, Report
 from memtrace.model.shapes import Snapshot
 
 
@@ -21,6 +21,7 @@ def compose(
 ) -> Report:
     """Return the report. `kills`: events from elsewhere, as recordings hold none."""
     events = tuple(sorted([*overview.events(), *kills], key=lambda event: event.seconds))
+    details = tuple(each.detail(gaps, events) for each in close)
     return Report(
         last.node,
         last.cgroup_mode,
@@ -28,9 +29,18 @@ def compose(
         begin,
         seconds,
         overview.samples,
-        overview.lines(),
-        tuple(each.detail(gaps, events) for each in close),
+        _judged(overview.lines(), details),
+        details,
         events,
         tuple(gaps),
         tuple(overview.remarks()),
+    )
+
+
+def _judged(lines: Iterable[Line], details: Iterable[Detail]) -> tuple[Line, ...]:
+    """Return the list with the verdicts of those that were looked at closely."""
+    known = {each.container.source.cgroup_id: each.container for each in details}
+    return tuple(
+        line._replace(container=known.get(line.container.source.cgroup_id, line.container))
+        for line in lines
     )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from memtrace.model.deltas import counter
 from memtrace.model.go_shapes import GoRow
+from memtrace.model.observation import observe
 from memtrace.model.report.overview import first_usage
 from memtrace.model.report.parts import of_memory
 from memtrace.model.report.points import Columns
@@ -26,7 +27,7 @@ from memtrace.model.report.shapes import (
 )
 from memtrace.model.shapes import Container, Snapshot
 from memtrace.model.words import target
-from memtrace.samples import KINDS, CgroupSample, DriverRow, ProcessRow
+from memtrace.samples import KINDS, CgroupSample, DriverRow, ProcessRow, Sample
 
 ROWS = 10
 GO_PROGRAMS = 3
@@ -39,6 +40,7 @@ class Close:
 
     def __init__(self, container: Container, moments: int) -> None:
         self._container = container
+        self.last_number = 0
         self._last_seconds = 0.0
         self._first: int | None = None
         self._moments = moments
@@ -60,12 +62,18 @@ class Close:
             return
         if self._first is None:
             self._first = first_usage(found, number)
-        self._container, self._last_seconds = found, seconds
+        self._container, self._last_seconds, self.last_number = found, seconds, number
         self._points.add(number, _point(found, seconds, snapshot.cgroup_mode))
         for process in found.rows.processes:
             self._note_peak(process.row)
         for row in found.go.rows if found.go else ():
             self._note_go(row, number, seconds)
+
+    def judge(self, samples: Sequence[Sample]) -> None:
+        """Weigh it by these samples, the last of them being the last one that has it."""
+        seen = observe(samples, self._container.source.cgroup_id)
+        if seen is not None:
+            self._container = seen.container
 
     def detail(self, gaps: Sequence[Gap], events: Iterable[Event]) -> Detail:
         """Return all of it."""

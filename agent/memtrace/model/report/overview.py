@@ -62,9 +62,10 @@ class Overview:
         lines = [self._line(row.source.cgroup_id) for row in rows_of(everything)]
         return tuple(sorted(lines, key=lambda line: (-line.rise, display_name(line.container))))
 
-    def everything(self) -> tuple[Container, ...]:
-        """Return every cgroup as it was when it was last there."""
-        return tuple(container for container, _ in self._last.values())
+    def everything(self) -> Snapshot:
+        """Return the last snapshot, with every cgroup that ever was as it was at last."""
+        assert self._snapshot is not None, "a recording has a sample"
+        return self._snapshot._replace(containers=tuple(one for one, _ in self._last.values()))
 
     def events(self) -> tuple[Event, ...]:
         """Return what happened to containers, in order."""
