@@ -20,7 +20,7 @@ ifeq ($(filter $(CURDIR)/.venv,$(file <.venv/pyvenv.cfg)),)
 VENV_MOVED := moved
 endif
 
-.PHONY: help build run test check check-kernel check-long check-vm check-vm-all check-go check-go-all check-e2e kernels-doc stories-doc metrics-doc monitoring bench lint format clean moved
+.PHONY: help build run test check check-kernel check-long check-vm check-vm-all check-go check-go-all check-e2e kernels-doc stories-doc metrics-doc monitoring bench lint format clean moved demo
 
 help: ## list the targets
 	@echo "usage: make TARGET [ARGS=\"...\"]"
@@ -35,6 +35,14 @@ run: build ## start memtrace top (needs root); pass options with ARGS="--json 1 
 else
 run:
 	@$(SAY) "reading the kernel needs root: sudo make run, or look at a recording: make build && $(BIN)/memtrace replay examples/node-1.mtr" >&2; exit 3
+endif
+
+ifdef ROOT
+demo: build ## stories of memory in throw-away cgroups, explained; a minute, leaves nothing (root)
+	@exec $(BIN)/python -m demo $(ARGS)
+else
+demo:
+	@$(SAY) "the demo makes cgroups and reads the kernel: sudo make demo" >&2; exit 3
 endif
 
 # The tests by door. Each one stands alone; `make test` goes through all of them.
@@ -124,7 +132,7 @@ format: $(BIN)/.memtrace-test ## rewrite the sources in the house style
 
 clean: ## remove everything that was built, and .venv
 	@rm -rf build dist .venv agent/memtrace/bpf .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	@find agent tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find agent demo tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- set-up: stamps keep the second run quick ------------------------------------------------
 

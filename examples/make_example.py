@@ -14,15 +14,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from memtrace.samples import CgroupSample, Sample  # noqa: E402
-from memtrace.store.reader import Recording  # noqa: E402
-from memtrace.store.writer import Writer  # noqa: E402
+from demo.keep import keep  # noqa: E402
+from memtrace.samples import CgroupSample  # noqa: E402
 from tests.e2e.runtimes import Docker, Podman  # noqa: E402
 from tests.kernel.harness import containerd as harness  # noqa: E402
 from tests.kernel.harness.memtrace import PROGRAM  # noqa: E402
@@ -67,7 +65,7 @@ def main() -> int:
         time.sleep(seconds / 2)
         docker.run("import-job", place / "job", "/bin/sh", "-c", JOB, options=("--rm",))
         recording.wait(seconds + 60)
-        keep(whole, target)
+        keep(whole, target, "node-1", is_ours)
     print(f"{target}: {target.stat().st_size} bytes")
     return 0
 
@@ -98,21 +96,6 @@ def recorder(path: Path, seconds: int, place: Path) -> Iterator[subprocess.Popen
     with subprocess.Popen([PROGRAM, "record", path, "2", "--for", str(seconds), *more]) as process:
         yield process
         process.terminate()
-
-
-def keep(source: Path, target: Path) -> None:
-    """Write what is left of each sample."""
-    writer = Writer(target, "example")
-    with Recording(source) as recording:
-        for index in range(len(recording.moments)):
-            writer.append(selected(recording.sample(index)))
-    writer.close()
-    target.chmod(0o644)
-
-
-def selected(sample: Sample) -> Sample:
-    """Leave out every cgroup that is not of these containers, and the name of this machine."""
-    return replace(sample, node="node-1", cgroups=tuple(filter(is_ours, sample.cgroups)))
 
 
 def is_ours(cgroup: CgroupSample) -> bool:

@@ -15,6 +15,7 @@ from memtrace.model.units import size
 from memtrace.model.words import REASON_OF_KILL
 
 Document = Mapping[str, Any]
+_AT_THE_KILL = ("kernel", "victims")
 
 
 def events(
@@ -30,7 +31,7 @@ def events(
 
 
 def history(document: Document) -> tuple[Point, ...]:
-    """Return the time before the kill; `seconds` are negative, 0 is the kill."""
+    """Return the time before the kill; `seconds` are negative, 0 is the kill, if that is known."""
     limit = whole_number(table(document, "oom_cgroup").get("limit"))
     rows = [row for row in rows_of(document, "history") if number(row.get("seconds_before"))]
     points = [
@@ -43,6 +44,10 @@ def history(document: Document) -> tuple[Point, ...]:
         )
         for row in rows
     ]
+    composed = table(document, "composition")
+    if points and composed.get("source") in _AT_THE_KILL:
+        usage = whole_number(composed.get("usage_bytes"))
+        points.append(Point(0.0, usage, limit, None, of_record(composed)))
     return tuple(sorted(points, key=lambda point: point.seconds))
 
 
@@ -85,5 +90,6 @@ def _event(document: Document, seconds: float) -> Event:
     why = REASON_OF_KILL.get(str(document.get("kill")), "killed for want of memory")
     limit = whole_number(limited.get("limit"))
     at = f", limit {size(limit)}" if limit is not None else ""
-    words = f"{who}{why}{at} (record {document.get('id')})"
+    claim = table(document, "verdict").get("claim")
+    words = f"{who}{why}{at}. {claim or ''} (record {document.get('id')})"
     return Event(seconds, "oom", whole_number(limited.get("cgroup_id")), place(document), words)

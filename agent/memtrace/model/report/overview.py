@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from memtrace.model.deltas import newborn
-from memtrace.model.remarks import baseline, features_off, losses, unattributed
+from memtrace.model.remarks import baseline, features_off, leftovers, losses, unattributed
 from memtrace.model.report.points import Columns
 from memtrace.model.report.shapes import Event, Line
-from memtrace.model.selection import display_name, rows_of
+from memtrace.model.selection import display_name, faded, rows_of
 from memtrace.model.shapes import Container, Snapshot
 from memtrace.model.units import size
 from memtrace.samples import Lost
@@ -58,8 +58,8 @@ class Overview:
 
     def lines(self) -> tuple[Line, ...]:
         """Return all rows, those that rose most first."""
-        everything = [container for container, _ in self._last.values()]
-        lines = [self._line(row.source.cgroup_id) for row in rows_of(everything)]
+        rows = rows_of(self.everything().containers)
+        lines = [self._line(row.source.cgroup_id) for row in rows if not self._long_gone(row)]
         return tuple(sorted(lines, key=lambda line: (-line.rise, display_name(line.container))))
 
     def everything(self) -> Snapshot:
@@ -79,8 +79,15 @@ class Overview:
         yield unattributed(rows_of(self._snapshot.containers))
         yield baseline(self._snapshot.baseline)
         yield from features_off(self._snapshot)
+        gone = [row for row in rows_of(self.everything().containers) if self._long_gone(row)]
+        if gone:
+            yield leftovers(gone)
         if self.left_out:
             yield f"{self.left_out} more events are not listed"
+
+    def _long_gone(self, container: Container) -> bool:
+        """Tell whether it was removed before, and next to nothing of its cache was left."""
+        return container.source.cgroup_id not in self._usage and faded(container)
 
     def _running(self) -> set[int]:
         found = self._snapshot.containers if self._snapshot else ()

@@ -184,7 +184,7 @@ def _limit(limit: Limit, scale: Scale) -> Iterator[Html]:
     else:
         y = scale.pixel(limit.amount)
         yield element("line", x2="100%", y1=y, y2=y, class_="limit")
-    yield element("text", words, x="100%", dx=-4, y=y - 5, text_anchor="end", class_="on")
+    yield element("text", words, x="50%", y=y - 5, text_anchor="middle", class_="on")
 
 
 def _stretch(begin: float, end: float, words: str, class_: str, scale: Scale) -> Html:

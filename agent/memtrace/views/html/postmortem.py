@@ -92,12 +92,12 @@ def _setting(value: Any) -> int | str | None:
 def _what(document: Document) -> Html:
     composed, limited = table(document, "composition"), table(document, "oom_cgroup")
     usage, limit = whole_number(composed.get("usage_bytes")), whole_number(limited.get("limit"))
-    parts = of_record(composed)
+    parts, kills = of_record(composed), whole_number(document.get("kills")) or 0
     whole = max(limit or 0, usage or 0, sum(part or 0 for part in parts))
     figures = [
         ("in use", size(usage)),
         ("limit", size(limit)),
-        ("kills", str(document.get("kills")) if whole_number(document.get("kills")) else None),
+        ("kills", str(kills) if kills > 1 else None),
     ]
     age = number(composed.get("age_seconds"))
     before = f"{age:.1f} s " if age else ""
@@ -121,6 +121,7 @@ def _who(document: Document) -> Html:
     if trigger and (not victims or trigger.get("pid") != victims[0].get("pid")):
         word = "decided" if document.get("kill") == "userspace" else "triggered"
         rows.append(_process(word, trigger))
+    own = bool(trigger) and len(rows) == min(len(victims), ROWS)
     titles = ["", "process", "container", "resident", "anonymous", "peak", "oom_score_adj"]
     left = len(victims) - ROWS
     path = table(document, "oom_cgroup").get("path")
@@ -128,6 +129,7 @@ def _who(document: Document) -> Html:
         "Who",
         pieces.table(titles, rows, (3, 4, 5, 6)),
         element("p", f"{left} more were killed.") if left > 0 else None,
+        element("p", "Triggered by its own allocation.") if own else None,
         element("p", "Out of memory: ", pieces.path(str(path))) if path else None,
     )
 

@@ -26,8 +26,9 @@ from memtrace.views.html.pieces import (
 )
 from memtrace.views.html.scale import Scale, clock_ticks, day_and_time, moment
 
-MOST_LINES = 100
-_EVENT_WORDS = {"oom": "OOM kill", "removed": "removed", "began": "began", "limit": "new limit"}
+MOST_LINES = 50
+OOM = "oom"
+_EVENT_WORDS = {OOM: "OOM kill", "removed": "removed", "began": "began", "limit": "new limit"}
 
 
 def render(report: Report, version: str) -> str:
@@ -77,12 +78,16 @@ def _overview(report: Report) -> Html:
 def _line(line: Line, shown: set[int], report: Report) -> list[str | Html | tuple[str | Html, ...]]:
     container = line.container
     name: str | Html = display_name(container)
-    if container.source.cgroup_id in shown:
-        name = element("a", name, href=f"#c{container.source.cgroup_id}")
+    here = container.source.cgroup_id
+    killed = any(event.kind == OOM and event.cgroup_id == here for event in report.events)
+    if here in shown:
+        name = element("a", name, href=f"#c{here}")
     gone = _gone(container, line.last_seconds, report)
     return [
         (name, element("span", gone, class_="dim")),
-        badge(container.verdict),
+        element("span", "!!OOM kill", class_="badge critical")
+        if killed
+        else badge(container.verdict),
         spark(line.usage, f"usage of {display_name(container)}, most {size(line.peak)}"),
         size(line.last),
         size(line.peak),
@@ -110,6 +115,7 @@ def _detail(detail: Detail, report: Report) -> Html:
         "section",
         element("h2", display_name(container), element("span", gone, class_="dim")),
         element("p", _identity(container), class_="dim"),
+        [_kill(event, report) for event in detail.events if event.kind == OOM],
         verdict_block(container.verdict),
         tiles(_figures(detail, report)),
         element("p", working_set(container.working_set)),
@@ -127,6 +133,12 @@ def _detail(detail: Detail, report: Report) -> Html:
         titled("Go programs", [_go(program, report) for program in detail.go]),
         id=f"c{container.source.cgroup_id}",
     )
+
+
+def _kill(event: Event, report: Report) -> Html:
+    when = moment(report.begin + event.seconds)
+    words = element("p", f"OOM kill at {when}: {event.text}", class_="claim")
+    return element("div", words, class_="verdict critical")
 
 
 def _go(program: GoLine, report: Report) -> Html:
@@ -253,7 +265,7 @@ def _events(report: Report) -> Html:
 
 
 def _said(event: Event) -> str:
-    return f"OOM kill: {event.text}" if event.kind == "oom" else event.text
+    return f"OOM kill: {event.text}" if event.kind == OOM else event.text
 
 
 def _limits(report: Report) -> Html:

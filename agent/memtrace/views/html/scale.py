@@ -59,8 +59,9 @@ def top_of(highest: int, limits: Sequence[int | None]) -> int:
 
 def amounts(top: int) -> list[int]:
     """Return which amounts get a line: powers of two and their multiples, four at most."""
-    step = 1 << max(0, math.ceil(math.log2(max(1, top) / 4)))
-    return [step * each for each in range(1, int(top / step) + 1)]
+    quarter = -(-top // 4)
+    step = 1 << max(0, quarter - 1).bit_length()
+    return [step * each for each in range(1, top // step + 1)]
 
 
 def clock_ticks(begin: float, seconds: float) -> tuple[Tick, ...]:

@@ -53,7 +53,8 @@ ul {{ margin: .3rem 0; padding-left: 1.2rem; }}
 table {{ border-collapse: collapse; width: 100%; font-size: .88rem; }}
 th, td {{ text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0;
   border-bottom: 1px solid var(--edge); }}
-th {{ font-weight: 600; color: var(--dim); font-size: .8rem; }}
+th {{ font-weight: 600; color: var(--dim); font-size: .8rem; white-space: nowrap; }}
+.cards td:first-child {{ min-width: 5.5rem; }}
 .n {{ text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }}
 .n:first-child {{ width: 5rem; }}
 .picture {{ width: 9rem; min-width: 9rem; }} td.picture {{ vertical-align: middle; }}
@@ -114,9 +115,10 @@ footer {{ border-top: 1px solid var(--edge); margin-top: 2.5rem; padding-top: 1r
   .scroll {{ overflow-x: auto; }}
 }}
 @media print {{
-  body {{ max-width: none; padding: 0; font-size: 10pt; }}
-  section {{ break-inside: auto; }}
-  figure, .verdict, .tiles, tr {{ break-inside: avoid; }}
+  @page {{ margin: 14mm; }}
+  body {{ max-width: none; padding: 0; font-size: 9pt; }}
+  section {{ margin-top: 1.2rem; padding-top: .8rem; }}
+  figure, .tiles, tr {{ break-inside: avoid; }}
   h2, h3, figcaption {{ break-after: avoid; }}
   a {{ color: inherit; text-decoration: none; }}
   .hit {{ display: none; }}

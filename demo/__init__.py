@@ -1,0 +1,1 @@
+"""Stories to see memtrace at work; see __main__.py."""
