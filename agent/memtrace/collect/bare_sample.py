@@ -10,6 +10,7 @@ from pathlib import Path
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.hierarchy import CgroupEntry, Hierarchy
 from memtrace.host.identity import Resolver
+from memtrace.host.procfs import node_name
 from memtrace.samples import CgroupSample, Ledger, Sample
 
 
@@ -43,7 +44,7 @@ def bare_sample(hierarchy: Hierarchy, cgroups: Iterable[CgroupSample]) -> Sample
     return Sample(
         time=time.time(),
         monotonic=time.monotonic(),
-        node=os.uname().nodename,
+        node=node_name(),
         cgroup_mode=hierarchy.mode,
         engine="libbpf",
         cgroups=tuple(cgroups),

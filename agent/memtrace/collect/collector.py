@@ -37,6 +37,7 @@ from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.identity import Resolver
 from memtrace.host.lru import drain_batches
 from memtrace.host.meminfo import machine_bytes, reclaimable_slab
+from memtrace.host.procfs import node_name
 from memtrace.host.swap import read_swap
 from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
@@ -136,7 +137,7 @@ class Collector:
             can_walk,
         )
         self._times = BaselineTimes()
-        self._node = os.uname().nodename
+        self._node = node_name()
         self._machine_bytes = machine_bytes(root)
         self._repaired = time.monotonic()
         self.crowded = False

@@ -6,7 +6,6 @@ What `memtrace oom watch` and the agent have in common. Keeps no samples: the ca
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 
 from memtrace.collect.oom_capture import OomCapture
 from memtrace.collect.oom_gap import Counts, KillCounters, Known
+from memtrace.host.procfs import node_name
 from memtrace.kernel.oom_probe import GoController
 from memtrace.kills import COUNTERS, KERNEL, READ, OomEvent, OomTask
 from memtrace.model.oom_history import Background, background
@@ -57,7 +57,7 @@ class OomRecorder:
         self._names = names
         self._store = Postmortems(directory)
         self._directory = directory
-        self._node = os.uname().nodename
+        self._node = node_name()
         self._described = _NOTHING
         self._unsaved = True
         self._saved_at = 0.0

@@ -26,6 +26,14 @@ _START_MASK = 0xFFFF_FFFF
 _DELETED = " (deleted)"
 
 
+def node_name() -> str:
+    """What this machine is called: MEMTRACE_NODE, or its host name.
+
+    A pod has a host name of its own, and a cluster may call the machine otherwise.
+    """
+    return os.environ.get("MEMTRACE_NODE") or os.uname().nodename
+
+
 def read_comm(root: Path, pid: int) -> str | None:
     """The name of a thread group (at most 15 bytes, kernel threads 63), None when gone."""
     data = read_bytes(root / f"proc/{pid}/comm", _SMALL)

@@ -17,6 +17,8 @@ from memtrace.samples import Feature
 
 OOM_SCORE_ADJ = -999
 """Last but one: -1000 is for what the machine cannot run without (proc(5), oom_score_adj)."""
+CRITICAL_SCORE = -997
+"""What a kubelet gives to pods that are critical to the node, which then need no capability."""
 PRIORITY = -10
 """nice(2) value: before ordinary work, behind what is real-time."""
 # <bits/mman.h>. ONFAULT locks what is touched, and leaves what never is where it is.
@@ -83,11 +85,20 @@ def _spare(self_dir: Path) -> Feature:
     try:
         (self_dir / "oom_score_adj").write_text(str(OOM_SCORE_ADJ))
     except OSError as error:
+        if _score(self_dir) <= CRITICAL_SCORE:
+            return Feature(True)
         return Feature(
             False,
             f"the OOM killer may choose the agent ({error.strerror}): it needs CAP_SYS_RESOURCE",
         )
     return Feature(True)
+
+
+def _score(self_dir: Path) -> int:
+    try:
+        return int((self_dir / "oom_score_adj").read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def _lock(self_dir: Path) -> Feature:

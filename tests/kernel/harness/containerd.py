@@ -145,11 +145,14 @@ class Containerd:
 
 
 def write_image(
-    target: Path, more: int = 0, files: Mapping[str, int] = MappingProxyType(IMAGE_FILES)
+    target: Path,
+    more: int = 0,
+    files: Mapping[str, int] = MappingProxyType(IMAGE_FILES),
+    command: Sequence[str] = (),
 ) -> None:
     """Write a Docker archive: a layer with a static busybox as /bin/sh, and one with `files`.
 
-    And so many `more` of one page each: /image/1 and so on.
+    And so many `more` of one page each: /image/1 and so on. `command` is what it runs by itself.
     """
     layers = {"layer.tar": image_layer(), "files.tar": _files(files)}
     for number in range(1, more + 1):
@@ -157,7 +160,7 @@ def write_image(
     config = {
         "architecture": "amd64",
         "os": "linux",
-        "config": {"Env": ["PATH=/bin"]},
+        "config": {"Env": ["PATH=/bin"], "Cmd": list(command)},
         "rootfs": {
             "type": "layers",
             "diff_ids": [

@@ -29,6 +29,20 @@ def test_it_asks_to_be_spared_by_the_oom_killer(tmp_path: Path) -> None:
     assert "CAP_SYS_RESOURCE" in refused.reason
 
 
+@pytest.mark.parametrize(("score", "enabled"), [("-997", True), ("-996", False), ("x", False)])
+def test_who_started_it_may_have_spared_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, score: str, enabled: bool
+) -> None:
+    """A kubelet gives -997 to what a node cannot do without; that is enough."""
+    (tmp_path / "oom_score_adj").write_text(score)
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert protect(tmp_path)["oom_protection"].enabled is enabled
+
+
 def test_over_budget_is_news_once(tmp_path: Path) -> None:
     """It tidies up first; it is news when that did not help, and again after a recovery."""
     pages, tidied = tmp_path / "statm", []
