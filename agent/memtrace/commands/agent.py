@@ -42,6 +42,7 @@ Settings come from a TOML file (--config) and from flags, which win. The names a
   engine = "auto"                    what loads the probes
   baseline = true                    look at what is cached already
   budget_megabytes = 96              the agent's own memory; beyond it, it tidies up and says so
+  kubernetes_events = false          an Event for each kill, where this is a pod (docs/security.md)
   log_format = "auto"                auto, json or console
   log_level = "info"                 debug, info, warning or error
 """,
@@ -95,6 +96,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--metrics-files", type=int, metavar="N", help="largest files of a container in /metrics"
+    )
+    parser.add_argument(
+        "--kubernetes-events",
+        action="store_true",
+        help="make a Kubernetes Event for each kill, where this is a pod",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="say more when it fails")
 

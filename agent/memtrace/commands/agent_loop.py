@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from memtrace.collect.live import LiveError
 from memtrace.collect.oom_gap import KillCounters
+from memtrace.commands.agent_events import KillEvents
 from memtrace.commands.agent_history import History, bounds
 from memtrace.commands.oom_recorder import OomRecorder
 from memtrace.commands.top import collect_seldom, next_tick
@@ -63,6 +64,7 @@ class Loop:
         )
         self._capture = None if isinstance(capture, Feature) else capture
         self._recorder = self._open_recorder(settings)
+        self._events = KillEvents(settings.kubernetes_events)
         if isinstance(capture, Feature):
             self.tell_features({"oom_capture": capture})
 
@@ -81,6 +83,7 @@ class Loop:
             self._recorder.close()
             self._exporter.keep(self._recorder.lost)
         self._history.close()
+        self._events.close()
 
     def tell_features(self, features: dict[str, Feature]) -> None:
         """Log those that went off or came back, and have them in /metrics."""
@@ -128,10 +131,6 @@ class Loop:
         if self._recorder is not None:
             self._killed(self._recorder.catch_up(self._before))
 
-    def _killed(self, records: list[dict[str, Any]]) -> None:
-        self._watch.killed(records)
-        self._exporter.killed(records)
-
     def _wait(self, left: float) -> None:
         early = not self._health.samples  # kills wait until those before the start are counted
         if self._recorder is None or self._capture is None or early:
@@ -145,6 +144,11 @@ class Loop:
             time.sleep(min(left, 1.0))
         self._tell_duties()
 
+    def _killed(self, records: list[dict[str, Any]]) -> None:
+        self._watch.killed(records)
+        self._exporter.killed(records)
+        self._events.tell(records)
+
     def _tell_duties(self) -> None:
         """Log and show what the agent can keep, and what it cannot for now."""
         duties = {"history": self._history.feature}
@@ -153,6 +157,8 @@ class Loop:
             duties["oom_counters"] = _possible(self._recorder.forgetful)
             self._watch.records_lost(self._recorder.lost)
             duties["oom_totals"] = _possible(self._exporter.keep(self._recorder.lost))
+        if (events := self._events.feature) is not None:
+            duties["kubernetes_events"] = events
         self.tell_features(duties)
         off = {name: duty.reason for name, duty in duties.items() if not duty.enabled}
         self._health.degraded = off

@@ -40,6 +40,7 @@ class Settings:
     engine: str = "auto"
     metrics_files: int = 0  # how many of its largest files each container has in /metrics
     baseline: bool = True
+    kubernetes_events: bool = False
     log_format: str = "auto"
     log_level: str = "info"
 
@@ -159,6 +160,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "engine": _one_of(*ENGINES),
     "metrics_files": _files,
     "baseline": _flag,
+    "kubernetes_events": _flag,
     "log_format": _one_of(*LOG_FORMATS),
     "log_level": _one_of(*LOG_LEVELS),
 }
