@@ -20,7 +20,7 @@ ifeq ($(filter $(CURDIR)/.venv,$(file <.venv/pyvenv.cfg)),)
 VENV_MOVED := moved
 endif
 
-.PHONY: help build run test check check-kernel check-long check-vm check-vm-all check-go check-go-all check-e2e kernels-doc stories-doc metrics-doc monitoring bench lint format clean moved demo
+.PHONY: help build run test check check-kernel check-long check-vm check-vm-all check-go check-go-all check-e2e kernels-doc stories-doc metrics-doc monitoring bench lint format clean moved demo image image-bcc
 
 help: ## list the targets
 	@echo "usage: make TARGET [ARGS=\"...\"]"
@@ -44,6 +44,14 @@ else
 demo:
 	@$(SAY) "the demo makes cgroups and reads the kernel: sudo make demo" >&2; exit 3
 endif
+
+BUILDER = $(firstword $(notdir $(shell command -v docker podman buildah)) docker)
+
+image: ## build the agent's container image, memtrace:latest, with docker, podman or buildah
+	@$(BUILDER) build -f deploy/Dockerfile -t memtrace:latest $(ARGS) .
+
+image-bcc: ## ... and memtrace:latest-bcc, with the second engine
+	@$(BUILDER) build -f deploy/Dockerfile.bcc -t memtrace:latest-bcc $(ARGS) .
 
 # The tests by door. Each one stands alone; `make test` goes through all of them.
 ifdef ROOT

@@ -36,9 +36,8 @@ def test_it_has_no_compiler(image: Path) -> None:
     """Neither one for C, nor what installs packages of Python."""
     found = run_in_image("sh", "-c", "ls /usr/bin /usr/lib /opt/memtrace/bin")
     assert "python3" in found
-    assert not re.findall(
-        r"^(?:gcc|g\+\+|cc|clang|llvm|ld|as|make|pip)(?:-[0-9.]+)?$", found, re.MULTILINE
-    )
+    unwanted = r"^(?:gcc|g\+\+|cc|clang|llvm|ld|as|make|pip)(?:-[0-9.]+)?$"
+    assert not re.findall(unwanted, found, re.MULTILINE)
 
 
 @pytest.mark.timeout(BUILDS)

@@ -1,4 +1,4 @@
-"""Events for the API server: a stand-in with TLS and a token, on loopback. No Kubernetes is here."""
+"""Events for an API server, which is a stand-in with TLS and tokens: no Kubernetes is here."""
 
 from __future__ import annotations
 
