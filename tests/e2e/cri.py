@@ -26,6 +26,8 @@ TOP = f"memtrace-test-cri-{os.getpid()}"
 """The cgroup in place of the machine's root."""
 NODE = 2  # NamespaceMode: the host's
 SHARED_WITH_HOST = {2: NODE}  # NamespaceOption.pid
+GATEWAY = "10.87.0.1"
+"""Where pods find this machine."""
 NETWORK = {
     "cniVersion": "0.4.0",
     "name": "memtrace-test",

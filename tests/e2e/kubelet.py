@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from memtrace.service.kubernetes import ACCOUNT
 from tests.e2e.cri import NODE, Cri, Message
 
 # pkg/securitycontext/util.go: what /proc and /sys of a container hide, and do not let change.
@@ -39,14 +40,24 @@ _SECURITY = {
 class Pod:
     """A pod of one container, from the manifests `kustomize build` wrote."""
 
-    def __init__(self, manifests: list[dict[str, Any]], directory: Path, node: str) -> None:
-        """`directory`: where its volumes are, as below /var/lib/kubelet/pods."""
+    def __init__(
+        self,
+        manifests: list[dict[str, Any]],
+        directory: Path,
+        node: str,
+        api: tuple[str, int, Path] = ("127.0.0.1", 9, Path("/nonexistent")),
+    ) -> None:
+        """`directory`: where its volumes are, as below /var/lib/kubelet/pods.
+
+        `api`: the API server's host and port, and what a pod's account is given.
+        """
         (workload,) = [each for each in manifests if each["kind"] == "DaemonSet"]
         self.namespace: str = workload["metadata"]["namespace"]
         self.spec = workload["spec"]["template"]["spec"]
         (self.container,) = self.spec["containers"]
         self._manifests = manifests
         self._directory = directory
+        self._api = api
         self._fields = {"spec.nodeName": node}
         _only(self.spec, _POD)
         _only(self.container, _CONTAINER)
@@ -70,8 +81,8 @@ class Pod:
             1: {1: given["name"]},
             2: {1: f"localhost/{given['image']}"},
             4: given["args"],
-            6: [{1: each["name"], 2: self._value(each)} for each in given["env"]],
-            7: [self._mount(mount) for mount in given["volumeMounts"]],
+            6: [*self._services(), *({1: e["name"], 2: self._value(e)} for e in given["env"])],
+            7: [*self._account(), *(self._mount(mount) for mount in given["volumeMounts"])],
             11: "0.log",
             15: {1: self._resources(), 2: self._security(namespaces)},
         }
@@ -97,6 +108,16 @@ class Pod:
             15: {1: SECCOMP[given["seccompProfile"]["type"]]},
             16: {1: SECCOMP[given["appArmorProfile"]["type"]]},
         }
+
+    def _services(self) -> list[Message]:
+        host, port, _ = self._api
+        given = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port)}
+        return [{1: name, 2: value} for name, value in given.items()]
+
+    def _account(self) -> list[Message]:
+        """What a pod gets that may speak with the API server; ours say whether they want it."""
+        wanted = self.spec.get("automountServiceAccountToken", False)
+        return [{1: str(ACCOUNT), 2: str(self._api[2]), 3: 1}] if wanted else []
 
     def _mount(self, mount: dict[str, Any]) -> Message:
         read_only = int(mount.get("readOnly", False))

@@ -1,7 +1,7 @@
 """The agent as a node has it: the built image, the manifest, containerd's CRI plugin, pods.
 
-The kubelet is ours (kubelet.py), everything else is real. What the pod may do is read from the
-rendered manifest, so that it cannot be more here than there.
+The kubelet (kubelet.py) and the API server are stand-ins, everything else is real. What the pod may
+do is read from the rendered manifest, so that it cannot be more here than there.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import pytest
 
 from memtrace.samples import CgroupSample, Sample
 from memtrace.store.reader import Recording
-from tests.e2e.cri import TOP, Cri, may_lower_scores
+from tests.e2e.cri import GATEWAY, TOP, Cri, may_lower_scores
 from tests.e2e.image import image_archive
 from tests.e2e.kubelet import Pod
 from tests.e2e.manifests import KUBERNETES, rendered
 from tests.kernel.harness.agent import Agent
 from tests.kernel.harness.containerd import IMAGE
 from tests.kernel.harness.files import PAGE
+from tests.unit.service.api_server import ApiServer, make_account
 
 pytestmark = pytest.mark.timeout(900)  # the image may have to be built first
 
@@ -59,6 +60,7 @@ class Scene:
     sandbox: str
     container: str
     host: Agent  # the same agent on the host, with all privileges
+    api: ApiServer
     data: Path
 
     def ask(self, path: str) -> Any:
@@ -95,11 +97,18 @@ def scene(disk: Path) -> Iterator[Scene]:
     """Everything started, and written."""
     image = image_archive()
     (disk / "host").mkdir()
-    with Agent(disk / "host") as host, Cri(disk / "cri") as cri:
+    (disk / "account").mkdir()
+    account = make_account(disk / "account", GATEWAY)
+    with (
+        Agent(disk / "host") as host,
+        ApiServer(account, "0.0.0.0") as api,
+        Cri(disk / "cri") as cri,
+    ):
         cri.load(image)
-        agent = Pod(rendered(KUBERNETES / "base"), disk / "volumes", NODE)
+        server = (GATEWAY, api.server_port, account)
+        agent = Pod(rendered(KUBERNETES / "overlays" / "events"), disk / "volumes", NODE, server)
         sandbox, container = agent.start(cri, "memtrace-x7z2k", UID)
-        scene = Scene(cri, agent, sandbox, container, host, disk / "data")
+        scene = Scene(cri, agent, sandbox, container, host, api, disk / "data")
         scene.data.mkdir()
         until(lambda: bool(scene.events("first_sample")), 60)
         for pod, uid in PODS.items():
@@ -208,6 +217,19 @@ def test_a_kill_is_explained_by_name(scene: Scene) -> None:
     until(lambda: bool(scene.events("oom_kill")), 10)
     (event,) = scene.events("oom_kill")
     assert (event["id"], event["pod"], event["container"]) == (record["id"], pod, container)
+
+
+def test_a_kill_is_an_event_beside_its_pod(scene: Scene) -> None:
+    """Of the pod's uid, sent from within the agent's pod with the account's token."""
+    until(lambda: bool(scene.api.asked), 30)
+    ((path, token, event),) = scene.api.asked
+    pod, container = KILLED
+    assert (path, token) == ("/api/v1/namespaces/shop/events", "Bearer first")
+    about = event["involvedObject"]
+    assert (about["name"], about["uid"], event["source"]["host"]) == (pod, PODS[pod], NODE)
+    assert about["fieldPath"] == f"spec.containers{{{container}}}"
+    (record,) = scene.records
+    assert record["id"] in event["message"]
 
 
 def test_every_line_it_logs_is_one_json_object(scene: Scene) -> None:

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import ssl
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,74 +13,26 @@ from memtrace.service.kubernetes import (
     WAITING,
     Refused,
     Sender,
-    Server,
     in_cluster,
     post,
 )
-from tests.outcomes import unavailable
+from tests.unit.service.api_server import ApiServer, make_account
 
 EVENT = {"metadata": {"namespace": "shop", "name": "web-0.memtrace-1"}, "reason": "MemoryKill"}
 PATH = "/api/v1/namespaces/shop/events"
 
 
-class ApiServer(ThreadingHTTPServer):
-    """Answers with one status after the other, the last one for ever; `None` is no answer."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.statuses: list[int | None] = [201]
-        self.asked: list[tuple[str, str, dict[str, Any]]] = []
-        self.leave = threading.Event()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(directory / "ca.crt", directory / "key")
-        self.socket = context.wrap_socket(self.socket, server_side=True)
-        self.where = Server("127.0.0.1", self.server_port, directory)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: ApiServer
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append((self.path, self.headers["Authorization"], body))
-        statuses = self.server.statuses
-        status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
-        if status is None:
-            self.server.leave.wait(20)
-            return
-        answer = json.dumps({"kind": "Status", "message": f"for reason {status}"}).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A service account's directory; its certificate is the server's own."""
-    if not shutil.which("openssl"):
-        unavailable("openssl is not installed")
-    directory = tmp_path_factory.mktemp("account")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-days", "2", "-subj", "/CN=kubernetes", "-keyout", "key"]
-    command += ["-out", "ca.crt", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(command, cwd=directory, check=True, capture_output=True, timeout=60)
-    (directory / "token").write_text("first\n")
-    return directory
+    return make_account(tmp_path_factory.mktemp("account"), "127.0.0.1")
 
 
 @pytest.fixture
 def api(account: Path) -> Iterator[ApiServer]:
     """The stand-in, running."""
-    server = ApiServer(account)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield server
-    server.leave.set()
-    server.shutdown()
-    server.server_close()
+    with ApiServer(account) as server:
+        yield server
 
 
 def until(condition: Callable[[], bool]) -> None:
