@@ -15,6 +15,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -27,10 +28,12 @@ from memtrace.store.errors import StoreError
 
 PROGRAM = Path(sys.prefix) / "bin" / "memtrace"
 WORKLOADS = Path(__file__).with_name("workloads.py")
+SOURCE = Path(__file__).parents[1]
 NEEDED_BYTES = 1 << 30
 WATCHED = "5s"
 _KILL_SECONDS = 60
 _RECORD_SECONDS = 30
+_AFTER_SECONDS = 2  # for what was killed to be seen gone
 RECORDING = "demo.mtr"
 
 
@@ -65,6 +68,12 @@ STORIES = (
         64 * MIB,
         layers=True,
     ),
+)
+SERVICE = Story(
+    "service",
+    "A Go service that is killed at peaks",
+    "It keeps 64 MiB alive under a limit of 112 MiB, with GOGC=100 and no GOMEMLIMIT.",
+    112 * MIB,
 )
 HOG = Story(
     "hog",
@@ -110,17 +119,24 @@ def _tell(here: Place, kept: Path | None) -> None:
     if kept is not None:
         recorder = here.start_quietly(PROGRAM, "record", whole, "1", "--for", "10m", *state)
     here.start_quietly(PROGRAM, "oom", "watch", *oom, *state)
+    service = _go_service(here)
     running = [_begin(here, story) for story in STORIES]
     for story, process in zip(STORIES, running, strict=True):
         _wait_ready(process, story)
-    for story in STORIES:
+    if service is not None:  # it will be killed soon
+        _wait_ready(here.start(here.cgroup(SERVICE.name, SERVICE.limit), service), SERVICE)
+    for story in STORIES if service is None else (SERVICE, *STORIES):
         _heading(story)
         _show("explain", f"/{here.top.name}/{story.name}", "--for", WATCHED, *state)
     _heading(HOG)
     _begin(here, HOG).wait(_KILL_SECONDS)
-    record = _record(here.directory / "oom", f"/{here.top.name}/{HOG.name}")
+    record = _record(here, HOG)
     _show("oom", "show", record, *oom)
+    if service is not None:
+        _heading(SERVICE._replace(title="The Go service of the first story, since then"))
+        _show("oom", "show", _record(here, SERVICE), *oom)
     if kept is not None and recorder is not None:
+        time.sleep(_AFTER_SECONDS)
         recorder.terminate()
         recorder.wait(_RECORD_SECONDS)
         _keep(here, kept, whole)
@@ -129,12 +145,32 @@ def _tell(here: Place, kept: Path | None) -> None:
 
 
 def _begin(here: Place, story: Story) -> subprocess.Popen[str]:
+    """Start the program of a story in its cgroup."""
     directory = here.directory / story.name
     directory.mkdir()
     if story.layers:
         _write_layers(directory)
     cgroup = here.cgroup(story.name, story.limit)
-    return here.start(cgroup, sys.executable, WORKLOADS, story.name, directory)
+    program = directory / story.name  # what the kernel calls the process
+    program.symlink_to(Path(sys.executable).resolve())
+    script = shutil.copy(WORKLOADS, directory / "workloads.py")
+    # -I -S: neither this user's nor this machine's own modules are part of the story
+    return here.start(cgroup, program, "-I", "-S", script, story.name, directory)
+
+
+def _go_service(here: Place) -> Path | None:
+    """Build the Go story's program; None, and a word of it, where that cannot be done."""
+    own = sorted(map(str, SOURCE.glob("build/go/toolchains/*/go/bin/go")))
+    go, built = shutil.which("go") or (own[-1] if own else None), here.directory / "service"
+    cache = {"GOCACHE": str(here.directory / "cache"), "GOTOOLCHAIN": "local", "GOFLAGS": ""}
+    if go is not None:
+        command = (go, "build", "-o", str(built), ".")
+        where, setting = SOURCE / "demo" / "service", os.environ | cache
+        done = subprocess.run(command, cwd=where, env=setting, capture_output=True, check=False)
+        if done.returncode == 0:
+            return built
+    _say("the story of a Go service is left out: there is no Go that builds it")
+    return None
 
 
 def _write_layers(directory: Path) -> None:
@@ -154,11 +190,12 @@ def _wait_ready(process: subprocess.Popen[str], story: Story) -> None:
         raise OSError(f"the program of the story '{story.name}' ended: {process.stdout.read()}")
 
 
-def _record(directory: Path, cgroup: str) -> str:
-    """Return the id of the kill in that cgroup. Raises OSError when there is none."""
+def _record(here: Place, story: Story) -> str:
+    """Return the id of the kill in that story's cgroup. Raises OSError when there is none."""
+    cgroup = f"/{here.top.name}/{story.name}"
     deadline = time.monotonic() + _RECORD_SECONDS
     while time.monotonic() < deadline:
-        for path in directory.glob("*.json"):
+        for path in (here.directory / "oom").glob("*.json"):
             if json.loads(path.read_bytes())["oom_cgroup"]["path"] == cgroup:
                 return path.stem
         time.sleep(0.2)
@@ -180,8 +217,8 @@ def _heading(story: Story) -> None:
 
 def _show(*arguments: str | Path) -> None:
     """Run memtrace and let it print."""
-    told = " ".join(str(each) for each in arguments[:2])
-    print(f"\n$ memtrace {told}\n", flush=True)
+    told = takewhile(lambda each: not each.startswith("--"), map(str, arguments))
+    print(f"\n$ memtrace {' '.join(told)}\n", flush=True)
     subprocess.run([PROGRAM, *arguments], check=False, timeout=120)
 
 

@@ -100,6 +100,4 @@ STORIES: dict[str, Callable[[Path], None]] = {
 }
 
 if __name__ == "__main__":
-    name = sys.argv[1]
-    Path("/proc/self/comm").write_text(name)
-    STORIES[name](Path(sys.argv[2]))
+    STORIES[sys.argv[1]](Path(sys.argv[2]))

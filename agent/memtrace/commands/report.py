@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,15 +145,26 @@ def _report(options: argparse.Namespace, recording: Recording, directory: Path) 
     with progress(lambda share: f"reading {options.source}: {share:.0%}") as tell:
         for each in window.through(track, tell, 0.0):
             overview.add(each.snapshot, each.seconds, each.new_run)
-        close = [Close(container, window.count) for container in _chosen(options, overview)]
+        node = overview.everything().node
+        kills = events(documents(directory), node, window.begin, window.seconds)
+        shown = _chosen(options, overview, {kill.cgroup_id for kill in kills})
+        close = [Close(container, window.count) for container in shown]
         for each in window.through(track, tell, 0.5):
             for one in close:
                 one.add(each.snapshot, each.number, each.seconds)
     for one in close:
-        one.judge(window.samples(recording, one.last_number, OBSERVED))
-    last = each.snapshot
-    kills = events(documents(directory), last.node, window.begin, window.seconds)
-    return compose(last, window.begin, window.seconds, overview, close, kills, window.gaps)
+        number = one.telling_number
+        one.judge(window.samples(recording, number, OBSERVED), window.at(number))
+    last = overview.everything()
+    unread = _unreadable(directory)
+    return compose(last, window.begin, window.seconds, overview, close, kills, window.gaps, unread)
+
+
+def _unreadable(directory: Path) -> tuple[str, ...]:
+    """Say that kills may be missing."""
+    if os.access(directory, os.R_OK | os.X_OK) or not os.path.lexists(directory):
+        return ()
+    return (f"recorded kills in {directory} cannot be read by this user",)
 
 
 def _window(options: argparse.Namespace, recording: Recording) -> Window:
@@ -165,7 +178,9 @@ def _window(options: argparse.Namespace, recording: Recording) -> Window:
     return Window(moments, first, last)
 
 
-def _chosen(options: argparse.Namespace, overview: Overview) -> tuple[Container, ...]:
+def _chosen(
+    options: argparse.Namespace, overview: Overview, killed: Collection[int | None]
+) -> tuple[Container, ...]:
     """Return whom to show in full. Raises TargetNotFoundError."""
     from memtrace.model.report.overview import chosen
     from memtrace.model.selection import Selection, rows_of, select
@@ -173,7 +188,7 @@ def _chosen(options: argparse.Namespace, overview: Overview) -> tuple[Container,
     wanted = Selection(options.namespace, options.pod, options.container, options.pid)
     lines, everything = overview.lines(), overview.everything()
     if not wanted and options.target is None:
-        return chosen(lines)
+        return chosen(lines, killed)
     found = everything.containers
     if options.target is not None:
         found = recorded_targets(everything, options.target)

@@ -29,13 +29,13 @@ class Window:
         self._moments, self._first = moments[first : last + 1], first
         self.count = len(self._moments)
         self.begin = self._moments[0].time
-        self.seconds = self._at(self.count - 1)
+        self.seconds = self.at(self.count - 1)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """Where samples are missing."""
         runs = [moment.run for moment in self._moments]
-        return gaps_of([self._at(number) for number in range(self.count)], runs)
+        return gaps_of([self.at(number) for number in range(self.count)], runs)
 
     def through(
         self, track: Track, tell: Callable[[float], None] | None, done: float
@@ -45,7 +45,7 @@ class Window:
             if tell is not None and number % 100 == 0:
                 tell(done + number / self.count / 2)
             new = bool(number) and moment.run != self._moments[number - 1].run
-            yield Seen(number, self._at(number), new, track.snapshot(self._first + number))
+            yield Seen(number, self.at(number), new, track.snapshot(self._first + number))
 
     def samples(self, recording: Recording, number: int, most: int) -> list[Sample]:
         """Return the samples up to that one, of the same run of memtrace. Raises StoreError."""
@@ -53,5 +53,6 @@ class Window:
         numbers = [n for n, each in enumerate(self._moments[: number + 1]) if each.run == last.run]
         return [recording.sample(self._first + each) for each in numbers[-most:]]
 
-    def _at(self, number: int) -> float:
+    def at(self, number: int) -> float:
+        """Return how many seconds after the beginning the sample of that number was taken."""
         return self._moments[number].position - self._moments[0].position

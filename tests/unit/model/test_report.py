@@ -116,7 +116,8 @@ def test_rows_that_rose_most_come_first() -> None:
     lines = made.lines()
     assert [line.container.source.path for line in lines] == ["/2", "/3"]
     assert (lines[0].first, lines[0].peak, lines[0].last) == (10 * MIB, 40 * MIB, 12 * MIB)
-    assert [c.source.path for c in chosen(lines)] == ["/2", "/3"]
+    assert [c.source.path for c in chosen(lines, ())] == ["/2", "/3"]
+    assert [c.source.path for c in chosen(lines, {3})] == ["/3", "/2"]
 
 
 def test_what_came_and_went_is_told() -> None:

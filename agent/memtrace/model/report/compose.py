@@ -18,8 +18,12 @@ def compose(
     close: Iterable[Close],
     kills: Iterable[Event],
     gaps: Sequence[Gap],
+    remarks: Iterable[str] = (),
 ) -> Report:
-    """Return the report. `kills`: events from elsewhere, as recordings hold none."""
+    """Return the report. `kills`: events from elsewhere, as recordings hold none.
+
+    `remarks` come before those that follow from the recording.
+    """
     events = tuple(sorted([*overview.events(), *kills], key=lambda event: event.seconds))
     details = tuple(each.detail(gaps, events) for each in close)
     return Report(
@@ -33,14 +37,16 @@ def compose(
         details,
         events,
         tuple(gaps),
-        tuple(overview.remarks()),
+        (*remarks, *overview.remarks()),
     )
 
 
 def _judged(lines: Iterable[Line], details: Iterable[Detail]) -> tuple[Line, ...]:
     """Return the list with the verdicts of those that were looked at closely."""
-    known = {each.container.source.cgroup_id: each.container for each in details}
+    known = {each.container.source.cgroup_id: each.verdict for each in details}
     return tuple(
-        line._replace(container=known.get(line.container.source.cgroup_id, line.container))
+        line._replace(container=container._replace(verdict=known[container.source.cgroup_id]))
+        if (container := line.container).source.cgroup_id in known
+        else line
         for line in lines
     )

@@ -30,6 +30,8 @@ from memtrace.model.words import target
 from memtrace.samples import KINDS, CgroupSample, DriverRow, ProcessRow, Sample
 
 ROWS = 10
+LITTLE = 0.5
+"""Of the peak: below it the end says little about what went on."""
 GO_PROGRAMS = 3
 _MOST_CAUSES = 20_000
 _KEPT_CAUSES = 10_000
@@ -40,8 +42,9 @@ class Close:
 
     def __init__(self, container: Container, moments: int) -> None:
         self._container = container
-        self.last_number = 0
-        self._last_seconds = 0.0
+        self._verdict, self._judged = container.verdict, 0.0
+        self._last = (0, 0.0)
+        self._peak: tuple[int, Point] | None = None
         self._first: int | None = None
         self._moments = moments
         self._points: Columns[Point] = Columns(moments, lambda point: point.usage or 0)
@@ -62,30 +65,42 @@ class Close:
             return
         if self._first is None:
             self._first = first_usage(found, number)
-        self._container, self._last_seconds, self.last_number = found, seconds, number
-        self._points.add(number, _point(found, seconds, snapshot.cgroup_mode))
+        self._container, self._last = found, (number, seconds)
+        point = _point(found, seconds, snapshot.cgroup_mode)
+        self._points.add(number, point)
+        if self._peak is None or (point.usage or 0) >= (self._peak[1].usage or 0):
+            self._peak = (number, point)
         for process in found.rows.processes:
             self._note_peak(process.row)
         for row in found.go.rows if found.go else ():
             self._note_go(row, number, seconds)
 
-    def judge(self, samples: Sequence[Sample]) -> None:
-        """Weigh it by these samples, the last of them being the last one that has it."""
+    @property
+    def telling_number(self) -> int:
+        """The sample to be judged by: the last one, or that of the peak where little is left."""
+        last, peak = self._container.memory.usage_bytes or 0, self._peak
+        fell = peak is not None and last < LITTLE * (peak[1].usage or 0)
+        return peak[0] if peak is not None and fell else self._last[0]
+
+    def judge(self, samples: Sequence[Sample], seconds: float) -> None:
+        """Weigh it by these samples; the last is that of `telling_number`, at `seconds`."""
         seen = observe(samples, self._container.source.cgroup_id)
         if seen is not None:
-            self._container = seen.container
+            self._verdict, self._judged = seen.container.verdict, seconds
 
     def detail(self, gaps: Sequence[Gap], events: Iterable[Event]) -> Detail:
         """Return all of it."""
-        container, kept = self._container, [point for _, point in self._points.kept()]
+        container = self._container
         grown, other = self._causes.largest()
         kinds = [(kind, each) for kind, each in zip(KINDS, self._kinds, strict=True) if each]
         return Detail(
             container,
-            self._last_seconds,
+            self._verdict,
+            self._judged,
+            self._last[1],
             self._first,
             tuple(map(tuple, self._points.runs(lambda point: point.seconds, gaps))),
-            max(kept, key=lambda point: point.usage or 0, default=None),
+            self._peak[1] if self._peak else None,
             tuple(sorted(kinds, key=lambda each: -each[1])),
             grown,
             max(0, other),

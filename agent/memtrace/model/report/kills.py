@@ -15,6 +15,8 @@ from memtrace.model.units import size
 from memtrace.model.words import REASON_OF_KILL
 
 Document = Mapping[str, Any]
+_AFTER = 5.0
+"""Seconds after the last sample: of what was killed there may be none any more."""
 _AT_THE_KILL = ("kernel", "victims")
 
 
@@ -25,8 +27,12 @@ def events(
     found = []
     for document in documents:
         time = number(document.get("time"))
-        if time is not None and document.get("node") == node and 0 <= time - begin <= seconds:
-            found.append(_event(document, time - begin))
+        if (
+            time is not None
+            and document.get("node") == node
+            and 0 <= time - begin <= seconds + _AFTER
+        ):
+            found.append(_event(document, min(seconds, time - begin)))
     return tuple(found)
 
 

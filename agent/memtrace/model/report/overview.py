@@ -5,7 +5,7 @@ Fed with snapshots in their order. What is in the list and who is looked at clos
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from memtrace.model.deltas import newborn
 from memtrace.model.remarks import baseline, features_off, leftovers, losses, unattributed
@@ -147,9 +147,19 @@ def first_usage(container: Container, number: int) -> int | None:
     return 0 if born else container.memory.usage_bytes
 
 
-def chosen(lines: Sequence[Line], most: int = CLOSE) -> tuple[Container, ...]:
-    """Return whom to look at closely: what needs attention, then what rose most."""
-    found = sorted(lines, key=lambda line: line.container.verdict.severity not in _ATTENTION)
+def chosen(
+    lines: Sequence[Line], killed: Collection[int | None], most: int = CLOSE
+) -> tuple[Container, ...]:
+    """Return whom to look at closely: what was killed, needs attention, then what rose most."""
+
+    def rank(line: Line) -> tuple[bool, bool]:
+        container = line.container
+        return (
+            container.source.cgroup_id not in killed,
+            container.verdict.severity not in _ATTENTION,
+        )
+
+    found = sorted(lines, key=rank)
     return tuple(line.container for line in found[:most] if line.rise or line.usage)
 
 

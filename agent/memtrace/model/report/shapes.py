@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memtrace.model.shapes import Container, File
+from memtrace.model.shapes import Container, File, Verdict
 from memtrace.samples import DriverRow
 
 
@@ -127,13 +127,15 @@ class Line(NamedTuple):
 
 class Detail(NamedTuple):
     """One cgroup in full. `container` is what it was when it was last there, `first` its usage
-    at the beginning.
+    at the beginning. `verdict` is of `judged_seconds`: the end, or the peak.
 
     `runs` are points without anything missing between them. `kinds` are additions to the page
     cache by kind of I/O. `grown_other` is what the rows of `grown` do not list.
     """
 
     container: Container
+    verdict: Verdict
+    judged_seconds: float
     last_seconds: float
     first: int | None
     runs: tuple[tuple[Point, ...], ...]

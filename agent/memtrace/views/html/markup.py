@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 from memtrace.views.text import cut_middle, printable
 
-LONGEST = 300
-"""Columns of one text from outside: the longest path of Linux would be a page."""
+LONGEST = 2000
+"""Columns of one text: nothing of ours is longer."""
 
 _VOID = frozenset({"meta", "br", "rect", "line", "circle", "path", "polyline"})
 
@@ -61,5 +61,5 @@ def _value(value: str | float) -> str:
     if isinstance(value, Html):
         return value
     if isinstance(value, str):
-        return html.escape(cut_middle(printable(value), 1000))
+        return html.escape(cut_middle(printable(value), LONGEST))
     return f"{value:.5g}"

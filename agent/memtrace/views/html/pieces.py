@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from memtrace.model.shapes import Verdict
+from memtrace.model.shapes import Advice, Verdict
 from memtrace.model.units import size
-from memtrace.model.words import advice_in_full, evidence_value, verdict_briefly
+from memtrace.model.words import VERDICTS, advice_in_full, evidence_value, verdict_briefly
 from memtrace.views.html.chart import share_bar
 from memtrace.views.html.markup import NOTHING, Content, Html, element
+from memtrace.views.text import cut_middle, printable
 
+_LONGEST_PATH = 300
 SEVERITIES = ("ok", "info", "warning", "critical", "unknown")
 
 
@@ -20,7 +22,7 @@ def verdict_block(verdict: Verdict) -> Html:
     return element(
         "div",
         element("p", f"{verdict.severity}: {verdict.claim}", class_="claim"),
-        _titled("What to do", [advice_in_full(each) for each in verdict.advice]),
+        _advice(verdict.advice),
         _evidence(verdict),
         element("p", name, sure, _others(verdict.others), class_="dim"),
         class_=f"verdict {tone(verdict.severity)}",
@@ -100,8 +102,8 @@ def titled(title: str, *content: Content) -> Html:
 
 
 def path(name: str) -> Html:
-    """Return the name of a file or a cgroup."""
-    return element("span", name, class_="path")
+    """Return the name of a file or a cgroup; the longest that Linux has would be a page."""
+    return element("span", cut_middle(printable(name), _LONGEST_PATH), class_="path")
 
 
 def bullets(items: Iterable[Content]) -> Html:
@@ -110,10 +112,14 @@ def bullets(items: Iterable[Content]) -> Html:
     return element("ul", made) if made else NOTHING
 
 
-def _titled(title: str, sentences: Sequence[str]) -> Html:
-    if not sentences:
+def _advice(advice: Sequence[Advice]) -> Html:
+    if not advice:
         return NOTHING
-    return element("div", element("p", element("b", title)), bullets(sentences))
+    items = [
+        (advice_in_full(each), element("pre", each.paste) if each.paste else NOTHING)
+        for each in advice
+    ]
+    return element("div", element("p", element("b", "What to do")), bullets(items))
 
 
 def _evidence(verdict: Verdict) -> Html:
@@ -127,4 +133,5 @@ def _evidence(verdict: Verdict) -> Html:
 
 
 def _others(others: Sequence[str]) -> str:
-    return f"; also: {', '.join(others)}" if others else ""
+    told = "; ".join(VERDICTS.get(other, other) for other in others)
+    return f". Also true of it: {told}" if others else ""

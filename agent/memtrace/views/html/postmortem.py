@@ -82,6 +82,7 @@ def _one_advice(told: Document) -> Advice:
         _setting(told.get("to")),
         _text(told.get("why")),
         _text(told.get("cost") or ""),
+        _text(told.get("paste") or ""),
     )
 
 

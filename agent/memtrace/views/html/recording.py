@@ -84,7 +84,7 @@ def _line(line: Line, shown: set[int], report: Report) -> list[str | Html | tupl
         name = element("a", name, href=f"#c{here}")
     gone = _gone(container, line.last_seconds, report)
     return [
-        (name, element("span", gone, class_="dim")),
+        (element("span", name, class_="any"), element("span", gone, class_="dim")),
         element("span", "!!OOM kill", class_="badge critical")
         if killed
         else badge(container.verdict),
@@ -93,7 +93,7 @@ def _line(line: Line, shown: set[int], report: Report) -> list[str | Html | tupl
         size(line.peak),
         size(container.memory.limit_bytes),
         change(gauge(line.last, line.first)),
-        top_cause(container),
+        element("span", top_cause(container), class_="any"),
     ]
 
 
@@ -116,7 +116,8 @@ def _detail(detail: Detail, report: Report) -> Html:
         element("h2", display_name(container), element("span", gone, class_="dim")),
         element("p", _identity(container), class_="dim"),
         [_kill(event, report) for event in detail.events if event.kind == OOM],
-        verdict_block(container.verdict),
+        _as_of(detail, report),
+        verdict_block(detail.verdict),
         tiles(_figures(detail, report)),
         element("p", working_set(container.working_set)),
         composition(
@@ -133,6 +134,13 @@ def _detail(detail: Detail, report: Report) -> Html:
         titled("Go programs", [_go(program, report) for program in detail.go]),
         id=f"c{container.source.cgroup_id}",
     )
+
+
+def _as_of(detail: Detail, report: Report) -> Html:
+    if detail.judged_seconds >= detail.last_seconds:
+        return NOTHING
+    when = moment(report.begin + detail.judged_seconds)
+    return element("p", f"The verdict is of {when}, when it used most.", class_="dim")
 
 
 def _kill(event: Event, report: Report) -> Html:

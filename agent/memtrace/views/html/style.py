@@ -52,7 +52,7 @@ ul {{ margin: .3rem 0; padding-left: 1.2rem; }}
 .tiles span {{ color: var(--dim); font-size: .8rem; }}
 table {{ border-collapse: collapse; width: 100%; font-size: .88rem; }}
 th, td {{ text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0;
-  border-bottom: 1px solid var(--edge); }}
+  border-bottom: 1px solid var(--edge); overflow-wrap: break-word; }}
 th {{ font-weight: 600; color: var(--dim); font-size: .8rem; white-space: nowrap; }}
 .cards td:first-child {{ min-width: 5.5rem; }}
 .n {{ text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }}
@@ -61,7 +61,11 @@ th {{ font-weight: 600; color: var(--dim); font-size: .8rem; white-space: nowrap
 .pair {{ display: grid; grid-template-columns: 1fr 1fr; gap: 0 2rem; }}
 .pair .n:first-child {{ width: 5rem; }}
 .picture {{ width: 6rem; min-width: 6rem; }}
-code, .path {{ font-family: ui-monospace, "DejaVu Sans Mono", Menlo, monospace; font-size: .92em; }}
+pre {{ margin: .25rem 0 .4rem; padding: .4rem .6rem; background: var(--page); border-radius: 4px;
+  border: 1px solid var(--edge); white-space: pre-wrap; }}
+.path, .any {{ overflow-wrap: anywhere; }}
+code, pre, .path {{ font-family: ui-monospace, "DejaVu Sans Mono", Menlo, monospace;
+  font-size: .92em; }}
 figure {{ margin: 1.1rem 0 .4rem; }}
 figcaption {{ font-weight: 600; font-size: .95rem; margin-bottom: .3rem; }}
 svg {{ display: block; overflow: hidden; }}
@@ -116,7 +120,8 @@ footer {{ border-top: 1px solid var(--edge); margin-top: 2.5rem; padding-top: 1r
 }}
 @media print {{
   @page {{ margin: 14mm; }}
-  body {{ max-width: none; padding: 0; font-size: 9pt; }}
+  html {{ font-size: 12px; }}
+  body {{ max-width: none; padding: 0; font-size: .95rem; }}
   section {{ margin-top: 1.2rem; padding-top: .8rem; }}
   figure, .tiles, tr {{ break-inside: avoid; }}
   h2, h3, figcaption {{ break-after: avoid; }}

@@ -1,0 +1,3 @@
+module memtrace.demo/service
+
+go 1.19
