@@ -87,12 +87,15 @@ def test_at_the_limit_it_is_reclaimed_and_kills_nobody() -> None:
 def test_who_reads_a_cache_from_before_is_told_where_that_was_watched() -> None:
     """Touchers of the largest file."""
     made = mirror()
-    user = FileUser(2, "/app", "app", "app", 7, "server", 100 * MIB)
+    user = FileUser(2, "/app", "app", "app", 7, "server", 350 * MIB)
     row = made.ledger.files[0]._replace(uses=FileUses(None, (user,), None))
     ledger = replace(made.ledger, drivers=(), files=(row,), added=added(read=800 * MIB))
     before = replace(ledger, added=added(), baseline_bytes=800 * MIB)
     verdict = judged(at(0.0, replace(made, ledger=before)))
     assert "clean page cache, read by server:" in verdict.claim
+    row = row._replace(uses=FileUses(None, (user._replace(bytes=349 * MIB),), None))
+    verdict = judged(at(0.0, replace(made, ledger=replace(before, files=(row,)))))
+    assert "read by" not in verdict.claim
 
 
 def thrash(refaulted: int, clean: int = 20, limit: int = 200, anon: int = 180) -> Verdict:

@@ -83,10 +83,16 @@ def _function(driver: Driver) -> str:
 
 
 def read_by(case: Case) -> str:
-    """Return ", read by ..." with who is seen reading the largest file; empty where nobody is."""
+    """Return ", read by ..." with who is seen reading the largest file; empty where nobody is.
+
+    Who read less than half as much as there is of it only passed by.
+    """
     file = next(iter(case.rows.files), None)
-    users = None if file is None or file.row.uses is None else file.row.uses.touched_by
-    return f", read by {users[0].comm}" if users and users[0].comm else ""
+    if file is None or file.row.uses is None or not file.row.uses.touched_by:
+        return ""
+    first = file.row.uses.touched_by[0]
+    mostly = first.bytes >= _MOST * (file.resident_bytes or 0)
+    return f", read by {first.comm}" if first.comm and mostly else ""
 
 
 def of_files(case: Case) -> Iterator[Evidence]:

@@ -34,6 +34,8 @@ def explanation(container: Container, width: int) -> Iterator[str]:
     yield ""
     for advice in verdict.advice:
         yield from wrapped(f"advice: {words.advice_in_full(advice)}", width)
+        if advice.paste:
+            yield from wrapped(f"  {advice.paste}", width)
     if not verdict.advice:
         yield "advice: none"
     yield ""
