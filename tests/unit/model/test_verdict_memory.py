@@ -312,3 +312,23 @@ def test_figures_that_are_missing_raise_nothing() -> None:
     for empty in (Memory(), Memory(usage_bytes=5), Memory(anon_bytes=5), Memory(file_bytes=0)):
         moment: Sample = at(0.0, one(empty))
         assert judged(moment, moment).severity in ("ok", "unknown")
+
+
+def test_what_went_while_it_was_watched_is_not_called_healthy() -> None:
+    """It ended or was killed: the record of the kill tells."""
+    samples = [at(n, one(memory(180 if n < 5 else 1, limit=200))) for n in range(10)]
+    verdict = explained(samples)
+    assert verdict.id == "not_enough_evidence"
+    assert "fell from 180 MiB to 1.0 MiB" in verdict.claim
+    assert advised(verdict, "run").proposed == "memtrace oom list"
+
+
+def test_a_limit_of_the_pod_is_not_pasted_as_the_containers() -> None:
+    """It is said whose it is."""
+    made = at(0.0, one(memory(99, 1)))
+    pod = replace(made.cgroups[1], cgroup_id=5, path="/pod", memory=memory(99, 1, limit=100))
+    inner = replace(made.cgroups[1], parent_id=5, path="/pod/app")
+    nested = replace(made, cgroups=(made.cgroups[0], inner, pod))
+    advice = advised(judged(nested), "memory limit")
+    assert (advice.current, advice.paste) == (100 * MIB, "")
+    assert advice.why.endswith("the limit is that of /pod")

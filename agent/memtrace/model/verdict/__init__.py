@@ -32,6 +32,7 @@ Rule = Callable[[Case], Verdict | None]
 _ALONE: tuple[Rule, ...] = (
     removed_leftover,
     not_enough_evidence.unreadable,
+    not_enough_evidence.collapsed,
     not_enough_evidence.contradicted,
 )
 FIRST: tuple[Rule, ...] = (swap_in_use,)

@@ -30,9 +30,14 @@ def run_next(case: Case, arguments: str, why: str) -> Advice:
 
 
 def limit(case: Case, proposed: int, why: str, cost: str) -> Advice:
-    """Return the advice to set the memory limit, in whole MiB."""
-    amount = rounded_up(max(proposed, LEAST_LIMIT))
+    """Return the advice to set the memory limit, in whole MiB.
+
+    Where another cgroup above sets it, that one is named: its configuration is not known here.
+    """
+    amount, owner = rounded_up(max(proposed, MIB)), case.memory.limit_cgroup
     paste = paste_limit(case.cgroup, amount, case.around.mode)
+    if owner is not None and owner != case.cgroup.path:
+        why, paste = f"{why}; the limit is that of {owner}", ""
     return Advice("memory limit", case.memory.limit_bytes, amount, why, cost, paste)
 
 
@@ -41,7 +46,7 @@ def limit_for(case: Case, kept: int, cost: str) -> tuple[Advice, ...]:
     if case.memory.limit_bytes is not None or case.cgroup.path == "/":
         return ()
     why = f"bounds it; {size(kept)} is something else and has to fit"
-    return (limit(case, int(kept * HEADROOM), why, cost),)
+    return (limit(case, max(int(kept * HEADROOM), LEAST_LIMIT), why, cost),)
 
 
 def high(case: Case, proposed: int, why: str) -> tuple[Advice, ...]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from memtrace.model.shapes import Advice, Evidence, Verdict
 from memtrace.model.units import size
 from memtrace.model.verdict import advice
-from memtrace.model.verdict.case import Case, bytes_of, remainder
+from memtrace.model.verdict.case import MIB, RUN, Case, bytes_of, remainder
 
 LARGE = 0.2
+GONE, LEAST_PEAK = 0.1, 32 * MIB
 SMALL = 0.05
 
 
@@ -38,6 +39,28 @@ def contradicted(case: Case) -> Verdict | None:
         claim = f"{size(rest)} of {size(usage)} is in none of the kernel's figures."
         return _refuse(case, claim, abs(rest), (bytes_of("unexplained usage", rest),))
     return None
+
+
+def collapsed(case: Case) -> Verdict | None:
+    """Applies when nearly all of it went while it was watched: what it was cannot be asked now."""
+    course, usage = case.around.course, case.memory.usage_bytes
+    if course is None or usage is None or not course.usage:
+        return None
+    seconds, peak = max(course.usage, key=lambda point: point[1])
+    if peak < LEAST_PEAK or usage >= GONE * peak:
+        return None
+    claim = f"Its memory fell from {size(peak)} to {size(usage)} while it was watched: it ended, "
+    evidence = (bytes_of("at its peak", peak), bytes_of("memory usage", usage))
+    why = "if it was killed for want of memory, its record says why"
+    return Verdict(
+        "not_enough_evidence",
+        f"{claim}was killed, or let go of it.",
+        "unknown",
+        0.0,
+        peak,
+        (*evidence, Evidence("time of the peak", round(seconds, 1), "s into the watch")),
+        (Advice(RUN, None, "memtrace oom list", why, ""),),
+    )
 
 
 def no_baseline(case: Case) -> Verdict | None:
