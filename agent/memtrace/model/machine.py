@@ -13,11 +13,17 @@ later still. A tenth is what a burst of one more container takes on a small node
 
 
 class Machine(NamedTuple):
-    """`total_bytes`, `cpus` None: unknown. `short`: less than SHORT of its memory is available."""
+    """All of its memory, what of it is available, and its CPUs; None: unknown."""
 
     total_bytes: int | None = None
-    short: bool = False
+    left_bytes: int | None = None
     cpus: int | None = None
+
+    @property
+    def short(self) -> bool:
+        """Whether less than SHORT of its memory is available, as far as is known."""
+        left, total = self.left_bytes, self.total_bytes
+        return left is not None and total is not None and left < SHORT * total
 
 
 def machine(sample: Sample) -> Machine:
@@ -31,4 +37,4 @@ def machine(sample: Sample) -> Machine:
     used = None if root is None else working_set(root)
     if total is None or used is None:
         return Machine(total, cpus=sample.cpus)
-    return Machine(total, total - used < SHORT * total, sample.cpus)
+    return Machine(total, max(0, total - used), sample.cpus)

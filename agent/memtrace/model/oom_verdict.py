@@ -18,6 +18,10 @@ MAIN = 0.5
 PRESSED = 0.9
 """Below this share of the limit a kill decided in user space was not for the limit."""
 _HEADROOM = 1.25
+_FITTING = 0.9
+"""Of what a container had when the machine was full: with that much it was full."""
+_MATTERS = 0.1
+"""Of all memory in use: to bound less would not have saved the machine."""
 _LARGEST = 3
 
 
@@ -112,11 +116,12 @@ def _node(made: Postmortem, before: Background) -> Verdict:
         Advice(
             f"memory limit of {display_name(c)}",
             None,
-            _rounded((c.memory.usage_bytes or 0) * _HEADROOM),
-            f"it had {size(c.memory.usage_bytes)} and nothing bounded it",
+            _rounded((c.memory.usage_bytes or 0) * _FITTING),
+            f"it had {size(c.memory.usage_bytes)} and nothing bounded it: that was too much here",
             "it is killed alone when it needs more",
         )
         for c in free
+        if (c.memory.usage_bytes or 0) >= _MATTERS * (made.oom_cgroup.usage or 0)
     )
     confidence = 0.8 if free else 0.4
     name = "no_limit_node_risk" if free else "not_enough_evidence"

@@ -133,7 +133,7 @@ def test_the_verdict_is_what_most_of_it_was(memory: dict[str, int], verdict: str
 
 
 def test_a_machine_without_memory_names_who_had_no_limit() -> None:
-    """The largest, with a limit to begin with."""
+    """The largest, with a limit to begin with: less than what it had, which was too much."""
     samples = [
         each.__class__(
             **{
@@ -158,7 +158,9 @@ def test_a_machine_without_memory_names_who_had_no_limit() -> None:
     assert made.verdict is not None
     assert made.verdict.id == "no_limit_node_risk"
     assert "web-0/web" in made.verdict.claim
+    (had,) = (each.value for each in made.verdict.evidence if each.text == "web-0/web: usage")
     assert made.verdict.advice[0].setting == "memory limit of web-0/web"
+    assert made.verdict.advice[0].proposed == -(-int(0.9 * float(had or 0)) // MIB) * MIB
 
 
 def test_a_cgroup_killed_far_from_its_limit_was_not_killed_for_it() -> None:

@@ -206,6 +206,13 @@ def test_no_limit_on_a_machine_that_is_short_of_memory() -> None:
     assert risk(used, 2600, limit=9000).id != "no_limit_node_risk"
 
 
+def test_a_limit_that_is_advised_fits_on_the_machine() -> None:
+    """Of all its own memory a quarter more would be what the machine no longer has."""
+    verdict = judged(at(0.0, one(memory(6000)), used=MACHINE - 400))
+    assert verdict.id == "no_limit_node_risk"
+    assert advised(verdict, "memory limit").proposed == 6200 * MIB
+
+
 def test_what_a_removed_container_left() -> None:
     """Its page cache, charged to what is above; nothing to worry about."""
     made = one(memory(0))

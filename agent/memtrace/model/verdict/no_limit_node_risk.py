@@ -37,10 +37,15 @@ def no_limit_node_risk(case: Case) -> Verdict | None:
         (
             advice.limit(
                 case,
-                int((kept if kept is not None else usage) * advice.HEADROOM),
+                _limit(kept if kept is not None else usage, usage, machine.left_bytes or 0),
                 f"{size(kept)} of it cannot be dropped; cache gives way below the limit",
                 "more reads from the disk; it is killed alone if it needs more",
             ),
             advice.request(case, request, "what it needs, for the scheduler", "fewer pods fit"),
         ),
     )
+
+
+def _limit(kept: int, usage: int, left: int) -> int:
+    """Return what it keeps and a quarter more; but that has to fit into half of what is left."""
+    return min(int(kept * advice.HEADROOM), usage + left // 2)
