@@ -134,6 +134,34 @@ def is_well() -> bool:
         return False
 
 
+def scraped() -> dict[str, float]:
+    """/metrics: values by name and labels."""
+    with urllib.request.urlopen("http://127.0.0.1:9435/metrics", timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {series: float(value) for series, _, value in pairs}
+
+
+def kills() -> int:
+    """Processes killed so far, as /metrics counts them."""
+    counts = (value for name, value in scraped().items() if name.startswith("memtrace_oom_kills"))
+    return int(sum(counts))
+
+
+def metrics(checks: Checks) -> None:
+    """What only version 2 tells is there, and kills are counted as by the kernel."""
+    labels = f'namespace="",pod="",container="",cgroup="/{CGROUPS.name}"'
+    parts = ("slab", "kernel_stack", "page_table", "percpu", "sock")
+    asked = {f"memtrace_memory_{part}_bytes{{{labels}}}" for part in parts}
+    checks["metrics: version 2"] = {"expected": [], "got": sorted(asked - scraped().keys())}
+    checks["metrics: kills"] = {"expected": counted(), "got": until(same_kills) and counted()}
+
+
+def same_kills() -> bool:
+    """Whether /metrics counts as many as the kernel."""
+    return kills() == counted()
+
+
 def replayed(*arguments: str) -> list[float]:
     """The clock of each moment that replay shows."""
     command = ["python3", "-m", "memtrace", "replay", str(HISTORY), "--json", *arguments]
@@ -163,10 +191,12 @@ def again(checks: Checks, sampled: int) -> None:
     And the group of one that was killed in between, which the kernel counts twice, is one kill.
     """
     before = [record["id"] for record in records()]
+    victims = sum(len(record["victims"]) for record in records())
     group = new("group", memory__max=str(LIMIT), memory__oom__group="1")
     signals(start(group, eat))
     agent = run_agent()
     time.sleep(STEADY)
+    checks["metrics: kills, those before included"] = {"expected": victims + 1, "got": kills()}
     agent.send_signal(signal.SIGTERM)
     checks["again: exit"] = {"expected": 0, "got": agent.wait(60)}
     *old, late = records()
@@ -183,6 +213,7 @@ def main() -> None:
     agent = run_agent()
     clocks(checks)
     whole_machine(checks, agent)
+    metrics(checks)
     agent.send_signal(signal.SIGTERM)
     checks["agent: exit"] = {"expected": 0, "got": agent.wait(60)}
     print(LOG.read_text(), file=sys.stderr)

@@ -40,7 +40,9 @@ def report() -> Report:
     )
 
 
-@pytest.mark.parametrize("subject", ["clock set", "whole machine", "agent", "history", "again"])
+@pytest.mark.parametrize(
+    "subject", ["clock set", "whole machine", "metrics", "agent", "history", "again"]
+)
 def test_it_lives_and_tells(report: Report, subject: str) -> None:
     """Records of the right moment in the right order, a whole history, and health."""
     assert not report.wrong(subject)

@@ -78,14 +78,7 @@ class Exporter:
             count = 1 if record["victims"] else record["kills"]
             cause = (record["verdict"] or {}).get("id", "unknown")
             for at in places:
-                who = Identity(
-                    at.get("kind") or "cgroup",
-                    at.get("name") or "",
-                    namespace=at.get("namespace"),
-                    pod=at.get("pod"),
-                    container=at.get("container"),
-                )
-                whose = labels_of(who, at.get("cgroup") or "")
+                whose = labels_of(_identity(at), at.get("cgroup") or "")
                 self._totals.add(whose, record["kill"], cause, count, record["time"])
         self._kills = self._totals.rows()
 
@@ -161,6 +154,13 @@ class Exporter:
             features=dict(self.features),
             oom_records_lost=self._lost,
         )
+
+
+def _identity(place: dict[str, Any]) -> Identity:
+    """Who a victim was, or whose limit was reached, as a record has it."""
+    namespace, pod, container = (place.get(key) for key in ("namespace", "pod", "container"))
+    kind, name = place.get("kind") or "cgroup", place.get("name") or ""
+    return Identity(kind, name, None, namespace, pod, container)
 
 
 def _packed(body: bytes) -> bytes:
