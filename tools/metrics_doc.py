@@ -53,7 +53,11 @@ they do not apply:
 CHAPTERS: tuple[tuple[str, str, Iterable[Metric]], ...] = (
     ("Containers", "As in `memtrace top --json`.", metrics.OF_CONTAINERS),
     ("Go", "Of all Go processes of a container together, read from outside.", metrics.OF_GO),
-    ("Removed containers", "By name; not in the figures above.", metrics.OF_REMOVED),
+    (
+        "Removed containers",
+        "By name. What they left is in the figures of the cgroups above, and in no container's.",
+        metrics.OF_REMOVED,
+    ),
     (
         "Kills",
         "They outlive the container, and the agent in its state directory: 500 names, the others\n"
