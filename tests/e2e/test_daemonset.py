@@ -43,6 +43,7 @@ WORK = (
     "dd if=/dev/zero of=/data/{name} bs=4096 count={pages};"
     " until [ -e /data/{name}.go ]; do sleep 0.1; done; exec dd if=/dev/zero of=/dev/null bs=64M"
 )
+OURS = f"/{TOP}/"
 NEEDS_MORE = {
     "locked_memory": "CAP_IPC_LOCK",
     "priority": "CAP_SYS_NICE",
@@ -87,9 +88,20 @@ class Scene:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """Its post-mortems."""
+        """Its post-mortems of what was killed in our pods: others may test kills, too."""
         found = (self.agent.volumes["postmortems"] / "oom").glob("*.json")
-        return [json.loads(path.read_text()) for path in found]
+        read = [json.loads(path.read_text()) for path in found]
+        return [record for record in read if (record["oom_cgroup"]["path"] or "").startswith(OURS)]
+
+    @property
+    def kills(self) -> list[dict[str, Any]]:
+        """What it logged of them."""
+        return [event for event in self.events("oom_kill") if event["namespace"] == "shop"]
+
+    @property
+    def made(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """The Events it made of them: path, token, content."""
+        return [asked for asked in self.api.asked if "/shop/" in asked[0]]
 
 
 @pytest.fixture(scope="module")
@@ -214,15 +226,15 @@ def test_a_kill_is_explained_by_name(scene: Scene) -> None:
         names = tuple(part[key] for key in ("namespace", "pod", "container", "image"))
         assert names == ("shop", pod, container, IMAGE)
     assert (record["kill"], record["oom_cgroup"]["limit"], record["node"]) == ("memcg", LIMIT, NODE)
-    until(lambda: bool(scene.events("oom_kill")), 10)
-    (event,) = scene.events("oom_kill")
+    until(lambda: bool(scene.kills), 10)
+    (event,) = scene.kills
     assert (event["id"], event["pod"], event["container"]) == (record["id"], pod, container)
 
 
 def test_a_kill_is_an_event_beside_its_pod(scene: Scene) -> None:
     """Of the pod's uid, sent from within the agent's pod with the account's token."""
-    until(lambda: bool(scene.api.asked), 30)
-    ((path, token, event),) = scene.api.asked
+    until(lambda: bool(scene.made), 30)
+    ((path, token, event),) = scene.made
     pod, container = KILLED
     assert (path, token) == ("/api/v1/namespaces/shop/events", "Bearer first")
     about = event["involvedObject"]
