@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from memtrace.samples import CgroupSample, Sample
 from memtrace.store.reader import Recording
@@ -69,6 +70,14 @@ class Scene:
         where = f"http://{self.cri.address(self.sandbox)}:9435{path}"
         with urllib.request.urlopen(where, timeout=10) as answer:
             return json.load(answer)
+
+    @property
+    def series(self) -> list[Any]:
+        """What a scrape gets of it."""
+        where = f"http://{self.cri.address(self.sandbox)}:9435/metrics"
+        with urllib.request.urlopen(where, timeout=30) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+            return [sample for family in families for sample in family.samples]
 
     @property
     def log(self) -> list[str]:
@@ -202,6 +211,30 @@ def test_every_container_is_named(scene: Scene, pod: str, container: str) -> Non
     assert found.path.startswith(f"/{TOP}/kubepods/burstable/pod{PODS[pod]}/")
     by_dd = [row for row in found.ledger.drivers if row.comm == "dd" and row.kind == "write"]
     assert sum(row.added_bytes for row in by_dd) == CONTAINERS[container] * PAGE
+
+
+@pytest.mark.parametrize("pod", PODS)
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_every_series_is_named(scene: Scene, pod: str, container: str) -> None:
+    """On /metrics, at the pod's own address: one of each kind for each container."""
+    labels = {"namespace": "shop", "pod": pod, "container": container}
+    found = [each for each in scene.series if labels.items() <= each.labels.items()]
+    usage = [each.value for each in found if each.name == "memtrace_memory_usage_bytes"]
+    assert len(usage) == 1
+    assert usage[0] >= CONTAINERS[container] * PAGE
+
+
+def test_features_are_series(scene: Scene) -> None:
+    """Those that are off say which capability it takes."""
+    told = {
+        each.labels["feature"]: (each.value, each.labels["reason"])
+        for each in scene.series
+        if each.name == "memtrace_feature_enabled"
+    }
+    assert told["page_cache"][0] == told["kubernetes_events"][0] == 1
+    for name in ("locked_memory", "priority"):
+        assert told[name][0] == 0
+        assert NEEDS_MORE[name] in told[name][1]
 
 
 def test_the_node_has_the_name_its_cluster_gives_it(scene: Scene) -> None:

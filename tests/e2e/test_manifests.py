@@ -9,6 +9,7 @@ from typing import Any
 
 import kubernetes_validate as validator
 import pytest
+import yaml
 
 from memtrace.service.settings import read_settings
 from tests.e2e.manifests import KUBERNETES, ROOT, rendered, variants
@@ -103,6 +104,14 @@ def test_events_take_one_right() -> None:
     assert role["rules"] == [{"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}]
     assert "--kubernetes-events" in container(variant)["args"]
     assert daemonset(variant)["automountServiceAccountToken"] is True
+
+
+def test_alerts_come_with_the_operator() -> None:
+    """The very rules of deploy/prometheus, which are tested there."""
+    written = rendered(KUBERNETES / "overlays" / "prometheus-operator")
+    (rule,) = [each for each in written if each["kind"] == "PrometheusRule"]
+    rules = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yaml").read_text())
+    assert rule["spec"] == rules
 
 
 def test_a_pod_monitor_leaves_labels_alone() -> None:
