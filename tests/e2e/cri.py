@@ -19,6 +19,7 @@ import grpc
 
 from tests.e2e.runtimes import needed, remove_cgroups
 from tests.kernel.harness.containerd import IMAGE, write_image
+from tests.outcomes import unavailable
 
 STATE = Path("/run/containerd")
 CNI_PROGRAMS = Path("/usr/lib/cni")
@@ -61,6 +62,8 @@ class Cri:
 
     def __enter__(self) -> Cri:
         needed("containerd", "ctr", "runc", "busybox", "unshare")
+        if not (CNI_PROGRAMS / "ptp").exists():
+            unavailable(f"{CNI_PROGRAMS} has no ptp: containernetworking-plugins is not installed")
         self._write_config()
         inside = f'mkdir -p {STATE} && mount -t tmpfs memtrace {STATE} && exec "$@"'
         command: list[str | Path] = ["unshare", "--mount", "--propagation", "shared"]
