@@ -98,8 +98,8 @@ class GoProcesses:
         self._root = root
         self._hierarchy = hierarchy
         self._base = base
-        self._quotas = CpuQuotas(root)
-        self._quotas_now: dict[str, float | None] = {}  # by path, while one look lasts
+        self._quotas = CpuQuotas(root, base)
+        self._quotas_now: dict[bytes, float | None] = {}  # while one look lasts
         self._finding = finding
         self._collections = collections
         self._aside: Aside[_Seen] = Aside()
@@ -306,16 +306,17 @@ class GoProcesses:
         if lines is not None and (lines != one.lines or one.cgroup is None):
             one.lines, one.path = lines, placed(self._hierarchy, self._base, lines)
             one.cgroup = None if one.path is None else _id_of(self._hierarchy, one.path)
-        one.quota = None if one.path is None else self._quota_of(one.path)
+        one.quota = None if one.lines is None else self._quota_of(one.lines)
         # Those of a cgroup are due together: its quota is read once.
         one.due = now + min(one.pause, MOST_PAUSE - (now + (one.cgroup or 0)) % MOST_PAUSE)
         one.pause *= 2
         return True
 
-    def _quota_of(self, path: str) -> float | None:
-        if path not in self._quotas_now:
-            self._quotas_now[path] = self._quotas.of(path)
-        return self._quotas_now[path]
+    def _quota_of(self, lines: bytes) -> float | None:
+        """By all of /proc/PID/cgroup, as the cpu controller may have another path than memory."""
+        if lines not in self._quotas_now:
+            self._quotas_now[lines] = self._quotas.of(lines)
+        return self._quotas_now[lines]
 
 
 def added(before: GoCycles, cycle: GoCycle) -> GoCycles:

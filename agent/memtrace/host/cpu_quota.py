@@ -1,4 +1,4 @@
-"""How much CPU time a cgroup may use: its own quota or an ancestor's smaller one.
+"""How much CPU time a process may use: its cgroup's quota or an ancestor's smaller one.
 
 cpu.cfs_quota_us and cpu.cfs_period_us of cgroup v1, cpu.max of v2 (the kernel's
 Documentation/scheduler/sched-bwc.rst and admin-guide/cgroup-v2.rst).
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from memtrace.host.files import read_bytes
 from memtrace.host.hierarchy import find_controller
+from memtrace.host.procfs import placed_of
 
 _SMALL = 64
 _MAX_LEVELS = 64
@@ -17,16 +18,22 @@ _LARGEST = 1 << 53  # microseconds: 285 years
 
 
 class CpuQuotas:
-    """Reads quotas by a cgroup's path in the memory hierarchy; runtimes use the same one."""
+    """Reads quotas. `base`: where this process' cgroup namespace begins (procfs)."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
+    def __init__(self, root: Path = Path("/"), base: str = "/") -> None:
         found = find_controller(root, "cpu")
         self._mount: str | None = None if found is None else str(found[0])
         self._version = 0 if found is None else found[1]
+        self._base = base
 
-    def of(self, path: str) -> float | None:
-        """CPUs, such as 1.5: the smallest quota on the way up; None where there is none."""
-        if self._mount is None:
+    def of(self, lines: bytes | None) -> float | None:
+        """CPUs, such as 1.5: the smallest quota on the way up; None where there is none.
+
+        `lines`: what procfs.cgroup_lines tells of a process, as on v1 the cpu controller may have
+        another path than the memory controller. None: the process is gone.
+        """
+        path = placed_of(b"cpu", self._version, self._base, lines)
+        if self._mount is None or path is None:
             return None
         levels = [level for level in path.split("/") if level][:_MAX_LEVELS]
         quotas = []

@@ -24,6 +24,8 @@ _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _START_SHIFT = 20  # wire.h: start is start_boottime >> 20, in 32 bits
 _START_MASK = 0xFFFF_FFFF
 _DELETED = " (deleted)"
+_FLAGS = 6  # field 9 of proc_pid_stat(5), counted from behind the command
+_KERNEL_THREAD = 0x0020_0000  # PF_KTHREAD of include/linux/sched.h, the same since Linux 2.6.27
 
 
 def node_name() -> str:
@@ -58,7 +60,12 @@ def cgroup_lines(root: Path, pid: int) -> bytes | None:
 
 def placed(hierarchy: Hierarchy, base: str, lines: bytes | None) -> str | None:
     """As `memory_cgroup`, of what `cgroup_lines` told."""
-    shown = None if lines is None else parse_cgroup(lines, hierarchy.version)
+    return placed_of(b"memory", hierarchy.version, base, lines)
+
+
+def placed_of(controller: bytes, version: int, base: str, lines: bytes | None) -> str | None:
+    """As `placed`, in the hierarchy of any controller: on v1 each may have another path."""
+    shown = None if lines is None else parse_cgroup(lines, version, controller)
     if shown is None or shown.endswith(_DELETED):
         return None
     return _absolute(base, shown)
@@ -86,16 +93,24 @@ def namespace_base(root: Path, hierarchy: Hierarchy, paths: Iterable[str]) -> st
     return None
 
 
-def parse_cgroup(data: bytes, version: int) -> str | None:
-    """The memory hierarchy's line of /proc/PID/cgroup (cgroups(7)), as written there."""
+def parse_cgroup(data: bytes, version: int, controller: bytes = b"memory") -> str | None:
+    """One hierarchy's line of /proc/PID/cgroup (cgroups(7)), as written there."""
     for line in data.split(b"\n"):
         number, _, rest = line.partition(b":")
         controllers, colon, path = rest.partition(b":")
         unified = number == b"0" and not controllers
-        wanted = unified if version == 2 else b"memory" in controllers.split(b",")
+        wanted = unified if version == 2 else controller in controllers.split(b",")
         if wanted and colon and path.startswith(b"/"):
             return path.decode("utf-8", "surrogateescape")
     return None
+
+
+def is_kernel_thread(root: Path, pid: int) -> bool:
+    """Whether it is one of the kernel's own threads: they have no program (PF_KTHREAD)."""
+    data = read_bytes(root / f"proc/{pid}/stat", _SMALL) or b""
+    words = data.rpartition(b")")[2].split()
+    flags = words[_FLAGS] if len(words) > _FLAGS else b""
+    return flags.isdigit() and len(flags) <= 10 and bool(int(flags) & _KERNEL_THREAD)
 
 
 def start_ticks(root: Path, pid: int) -> int | None:

@@ -39,7 +39,23 @@ def split(tmp_path: Path) -> Path:
 )
 def test_the_smallest_quota_on_the_way_up_counts(split: Path, path: str, cpus: float) -> None:
     """On v1; a cgroup that is not there has those of its parents."""
-    assert CpuQuotas(split).of(path) == cpus
+    assert CpuQuotas(split).of(b"4:cpu,cpuacct:%s\n" % path.encode()) == cpus
+
+
+def test_on_v1_the_cpu_controller_has_a_path_of_its_own(split: Path) -> None:
+    """Whatever the memory controller's is; a process without a line of it has no quota."""
+    lines = b"9:memory:/elsewhere\n4:cpu,cpuacct:/pod/app\n0::/pod/wide\n"
+    assert CpuQuotas(split).of(lines) == 1.5
+    assert CpuQuotas(split).of(b"9:memory:/pod/app\n") is None
+    assert CpuQuotas(split).of(None) is None
+
+
+def test_paths_count_from_the_readers_cgroup_namespace(split: Path) -> None:
+    """Where that begins at /pod, /app is /pod/app; beside it is /../, above it nothing."""
+    quotas = CpuQuotas(split, "/pod")
+    assert quotas.of(b"4:cpu:/app\n") == 1.5
+    assert quotas.of(b"4:cpu:/../pod/side\n") == 2.0
+    assert quotas.of(b"4:cpu:/../../pod/app\n") is None
 
 
 def test_v2_has_both_numbers_in_one_file(tmp_path: Path) -> None:
@@ -49,12 +65,12 @@ def test_v2_has_both_numbers_in_one_file(tmp_path: Path) -> None:
     (mount / "pod/cpu.max").write_text("max 100000\n")
     (mount / "pod/app/cpu.max").write_text("50000 100000\n")
     quotas = CpuQuotas(tmp_path)
-    assert (quotas.of("/pod"), quotas.of("/pod/app")) == (None, 0.5)
+    assert (quotas.of(b"0::/pod\n"), quotas.of(b"0::/pod/app\n")) == (None, 0.5)
 
 
 def test_a_host_without_the_controller_has_no_quotas(tmp_path: Path) -> None:
     """Nothing is mounted."""
-    assert CpuQuotas(tmp_path).of("/pod") is None
+    assert CpuQuotas(tmp_path).of(b"4:cpu:/pod\n") is None
 
 
 @given(st.lists(st.binary(max_size=20), max_size=3))

@@ -69,6 +69,24 @@ def test_the_base_of_the_namespace_is_where_this_process_is_found(tmp_path: Path
     assert procfs.namespace_base(tmp_path, hierarchy(tmp_path, 2), []) == "/"
 
 
+@pytest.mark.parametrize(
+    ("stat", "kernels"),
+    [
+        ("2 (kthreadd) S 0 0 0 0 -1 2129984 0 0", True),  # as Linux 6.18 has it
+        ("9 (a) b) S 1 9 9 0 -1 4194560 0 0", False),
+        ("9 (x) S 1 9 9 0 -1", False),
+        ("9 (x) S 1 9 9 0 -1 -2129984 0", False),
+        ("9 (x) S 1 9 9 0 -1 " + 5000 * "9", False),
+        ("", False),
+    ],
+)
+def test_a_thread_of_the_kernels_own_is_told(tmp_path: Path, stat: str, kernels: bool) -> None:
+    """By its flags, whatever its name holds."""
+    trees.write(tmp_path, "proc/9/stat", stat)
+    assert procfs.is_kernel_thread(tmp_path, 9) is kernels
+    assert not procfs.is_kernel_thread(tmp_path, 10)
+
+
 def test_the_start_is_counted_from_the_end_of_the_command(tmp_path: Path) -> None:
     """A command may hold blanks and brackets."""
     trees.write(tmp_path, "proc/42/stat", STAT)
