@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from memtrace.model.deltas import counter
 from memtrace.model.go_limits import beside
 from memtrace.model.go_remarks import remarks
 from memtrace.model.go_shapes import NONE, Beside, GoRow, GoTable
 from memtrace.model.rank import TOP
-from memtrace.samples import CgroupSample, GoCycles, GoHeapFunctions, GoProcess
+from memtrace.samples import CgroupSample, GoCycles, GoHeapFunctions, GoProcess, Memory
+
+
+class Bound(NamedTuple):
+    """The memory limit in effect, and the figures of the cgroup that sets it; None: no limit."""
+
+    limit_bytes: int | None = None
+    memory: Memory | None = None
 
 
 def own_rows(
-    cgroup: CgroupSample, before: CgroupSample | None, elapsed: float | None, limit: int | None
+    cgroup: CgroupSample, before: CgroupSample | None, elapsed: float | None, bound: Bound
 ) -> tuple[GoRow, ...] | None:
     """Return a row for each Go process of a cgroup alone. `elapsed`: seconds since `before`.
 
@@ -23,9 +31,14 @@ def own_rows(
         return None
     past = before.go if before is not None and before.go else ()
     known = {(each.pid, each.start): each for each in past}
-    around = beside(limit, cgroup.memory, cgroup.go)
     return tuple(
-        _row(cgroup.cgroup_id, each, known.get((each.pid, each.start)), elapsed, around)
+        _row(
+            cgroup.cgroup_id,
+            each,
+            known.get((each.pid, each.start)),
+            elapsed,
+            beside(*bound, each),
+        )
         for each in cgroup.go
     )
 

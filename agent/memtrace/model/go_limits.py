@@ -1,28 +1,27 @@
-"""What of a container's memory Go's runtimes do not manage, and how much that leaves for them.
+"""What of a memory limit a Go process cannot have: all else below that limit, in whoever's hands.
 
-GOMEMLIMIT counts what the runtime maps, so all else in the container has to fit beside it: other
-anonymous memory (cgo, other programs), the kernel's memory, shared memory, and the files that are
-read again and again.
+GOMEMLIMIT counts what one process' runtime maps, so everything else has to fit beside it: other
+anonymous memory (other processes, Go's too, and cgo), the kernel's memory, shared memory, and the
+files that are read again and again.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from memtrace.model.go_shapes import Beside
 from memtrace.model.memory import kernel_memory
 from memtrace.samples import GoProcess, Memory
 
 
-def beside(limit: int | None, memory: Memory | None, processes: Iterable[GoProcess]) -> Beside:
-    """Return what the Go processes of one cgroup have beside them.
+def beside(limit: int | None, memory: Memory | None, process: GoProcess) -> Beside:
+    """Return what a Go process has beside it.
 
-    What a runtime holds ready may exceed what it has touched, so the other part of anonymous
-    memory is at least this much, never negative.
+    `memory`: of the cgroup that sets the limit, with all below it. What the runtime holds ready may
+    exceed what it has touched, so the other part of anonymous memory is at least this much.
     """
-    if memory is None or memory.anon_bytes is None:
+    if limit is None or memory is None or process.heap is None:
         return Beside(limit)
-    mapped = sum(each.heap.mapped_bytes for each in processes if each.heap is not None)
-    parts = (max(0, memory.anon_bytes - mapped), kernel_memory(memory), memory.shmem_bytes)
-    other = sum(part for part in parts if part is not None)
-    return Beside(limit, other, memory.active_file_bytes)
+    kernel, shared = kernel_memory(memory), memory.shmem_bytes
+    if memory.anon_bytes is None or kernel is None or shared is None:
+        return Beside(limit, None, memory.active_file_bytes)
+    other = max(0, memory.anon_bytes - process.heap.mapped_bytes)
+    return Beside(limit, other + kernel + shared, memory.active_file_bytes)

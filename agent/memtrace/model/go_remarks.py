@@ -51,7 +51,7 @@ def _memory(heap: GoHeap, around: Beside) -> Iterator[str]:
         )
     elif around.other_bytes is not None and own + around.other_bytes > limit:
         yield (
-            f"GOMEMLIMIT {size(own)} and {size(around.other_bytes)} outside of Go's runtime are "
+            f"GOMEMLIMIT {size(own)} and {size(around.other_bytes)} outside of its runtime are "
             f"more than the memory limit of {size(limit)}{_advised(around)}"
         )
 

@@ -11,8 +11,11 @@ SHARE = 0.9
 
 
 class Beside(NamedTuple):
-    """`limit_bytes`: the memory limit in effect. `other_bytes`: memory outside Go's runtimes that
-    reclaim cannot take, `file_bytes`: files in use. None: unknown, or no limit.
+    """What is below the memory limit in effect beside one Go process.
+
+    `limit_bytes`: that limit. `other_bytes`: memory outside this process' runtime that reclaim
+    cannot take, `file_bytes`: files in use, both of all that has to fit below the limit. None:
+    unknown, or no limit.
     """
 
     limit_bytes: int | None = None
@@ -22,9 +25,9 @@ class Beside(NamedTuple):
     @property
     def advised_bytes(self) -> int | None:
         """A GOMEMLIMIT that leaves room for the rest; None where that cannot be told."""
-        if self.limit_bytes is None or self.other_bytes is None:
+        if self.limit_bytes is None or self.other_bytes is None or self.file_bytes is None:
             return None
-        left = self.limit_bytes - self.other_bytes - (self.file_bytes or 0)
+        left = self.limit_bytes - self.other_bytes - self.file_bytes
         return max(0, min(int(SHARE * self.limit_bytes), left))
 
 

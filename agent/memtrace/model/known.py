@@ -78,7 +78,26 @@ def moved(cgroups: Cgroups, frame: Frame, before: Known) -> frozenset[int]:
     found = _changed(cgroups, before.cgroups)
     if frame is not before.frame:
         found |= _displaced(cgroups.keys(), frame, before.frame)
+    found |= _beside_others(cgroups, frame, found)
     return frozenset(_with_ancestors(found, frame.tree.parent))
+
+
+def limiting(key: int, cgroups: Cgroups, frame: Frame) -> int | None:
+    """Return the cgroup that sets the memory limit in effect for another; None: there is none."""
+    _, path = frame.limits[key]
+    above = key if path is not None else None
+    while above is not None and cgroups[above].path != path:
+        above = frame.tree.parent.get(above)
+    return above
+
+
+def _beside_others(cgroups: Cgroups, frame: Frame, changed: Set[int]) -> set[int]:
+    """Return those whose Go processes share a limit with what changed: so did their room in it."""
+    return {
+        key
+        for key, cgroup in cgroups.items()
+        if cgroup.go and key not in changed and limiting(key, cgroups, frame) in changed
+    }
 
 
 def _changed(cgroups: Cgroups, before: Cgroups) -> set[int]:

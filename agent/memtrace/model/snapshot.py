@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from memtrace.model import deltas, go, page_cache, slab, slab_culprits, stacks
 from memtrace.model.course import Course
 from memtrace.model.go_shapes import GoTable
-from memtrace.model.known import Known, Setting, framed, moved
+from memtrace.model.known import Known, Setting, framed, limiting, moved
 from memtrace.model.machine import machine
 from memtrace.model.memory import Limit, figures
 from memtrace.model.rows import Tables, joined_tables, own_tables, rows_of
@@ -140,7 +140,10 @@ def _tables(now: Known, key: int, below: list[Tables]) -> Tables:
 
 def _go(now: Known, key: int, before: Known | None, elapsed: float | None) -> GoTable | None:
     earlier = None if before is None else before.cgroups.get(key)
-    own = go.own_rows(now.cgroups[key], earlier, elapsed, now.frame.limits[key][0])
+    limited = limiting(key, now.cgroups, now.frame)
+    memory = None if limited is None else now.cgroups[limited].memory
+    bound = go.Bound(now.frame.limits[key][0], memory)
+    own = go.own_rows(now.cgroups[key], earlier, elapsed, bound)
     return go.joined(own, [now.go[child] for child in now.frame.tree.children.get(key, ())])
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from memtrace.model.go import joined, own_rows, with_heap
+from memtrace.model.go import Bound, joined, own_rows, with_heap
 from memtrace.model.go_limits import beside
 from memtrace.model.go_remarks import expected_procs, remarks
 from memtrace.model.go_shapes import Beside, GoRow
+from memtrace.model.modeler import Modeler
 from memtrace.samples import (
     CgroupSample,
     GoCycles,
@@ -17,7 +20,7 @@ from memtrace.samples import (
     HeapFunction,
     Memory,
 )
-from tests.unit.model.builders import MIB, cgroup
+from tests.unit.model.builders import MIB, cgroup, sample
 
 HEAP = GoHeap(100, None, 4, 80 * MIB, 90 * MIB, 10 * MIB, 4 * MIB, 160 * MIB, 100 * MIB, 1000 * MIB)
 
@@ -29,15 +32,13 @@ def process(pid: int = 10, heap: GoHeap | None = HEAP, **facts: object) -> GoPro
 
 def holding(*processes: GoProcess) -> CgroupSample:
     """A cgroup with these processes."""
-    from dataclasses import replace
-
     return replace(cgroup(7, None, "/app"), go=processes)
 
 
 def rows(now: GoProcess, before: GoProcess | None, elapsed: float = 2.0) -> GoRow:
     """The row of one process."""
     past = None if before is None else holding(before)
-    found = own_rows(holding(now), past, elapsed, 512 * MIB)
+    found = own_rows(holding(now), past, elapsed, Bound(512 * MIB))
     assert found is not None
     return found[0]
 
@@ -68,7 +69,7 @@ def test_the_largest_heaps_are_shown_and_the_rest_adds_up() -> None:
 
     def some(*sizes: int) -> tuple[GoRow, ...]:
         each = [process(n, HEAP._replace(heap_in_use_bytes=n * MIB)) for n in sizes]
-        found = own_rows(holding(*each), None, None, None)
+        found = own_rows(holding(*each), None, None, Bound())
         assert found is not None
         return found
 
@@ -81,7 +82,7 @@ def test_the_largest_heaps_are_shown_and_the_rest_adds_up() -> None:
 
 def test_where_nobody_looked_nothing_is_known() -> None:
     """Not an empty list: that is no Go process."""
-    assert own_rows(cgroup(7, None, "/app"), None, None, None) is None
+    assert own_rows(cgroup(7, None, "/app"), None, None, Bound()) is None
     assert joined(None, []) is None
     assert joined((), [None]) is not None
 
@@ -143,21 +144,70 @@ def test_what_go_does_not_manage_counts_against_the_limit() -> None:
         shmem_bytes=3 * MIB,
         active_file_bytes=20 * MIB,
     )
-    around = beside(256 * MIB, memory, [process()])
+    around = beside(256 * MIB, memory, process())
     assert around.other_bytes == (130 - 100 + 7 + 3) * MIB
     assert around.advised_bytes == (256 - 40 - 20) * MIB
     tight = process(heap=HEAP._replace(gomemlimit_bytes=220 * MIB))
     (text,) = remarks(tight, around)
-    assert "GOMEMLIMIT 220 MiB and 40 MiB outside of Go's runtime are more" in text
+    assert "GOMEMLIMIT 220 MiB and 40 MiB outside of its runtime are more" in text
     assert "196 MiB would leave room" in text
     assert remarks(process(heap=HEAP._replace(gomemlimit_bytes=200 * MIB)), around) == ()
 
 
 def test_never_more_than_nine_tenths_are_advised() -> None:
-    """Even where nothing else is there; unknown stays unknown."""
-    assert beside(100 * MIB, Memory(anon_bytes=0), []).advised_bytes == 90 * MIB
-    assert beside(100 * MIB, None, []).advised_bytes is None
-    assert beside(None, Memory(anon_bytes=0), []).advised_bytes is None
+    """Even where nothing else is there."""
+    nothing = Memory(anon_bytes=0, kernel_bytes=0, shmem_bytes=0, active_file_bytes=0)
+    assert beside(100 * MIB, nothing, process()).advised_bytes == 90 * MIB
+
+
+@pytest.mark.parametrize("part", ["anon", "kernel", "shmem", "active_file"])
+def test_what_is_unknown_leaves_no_advice(part: str) -> None:
+    """Any part of it, all of it, or the limit."""
+    known = Memory(anon_bytes=0, kernel_bytes=0, shmem_bytes=0, active_file_bytes=0)
+    unknown = replace(known, **{f"{part}_bytes": None})
+    assert beside(100 * MIB, unknown, process()).advised_bytes is None
+    assert beside(100 * MIB, None, process()).advised_bytes is None
+    assert beside(None, known, process()).advised_bytes is None
+    assert beside(100 * MIB, known, process(heap=None)).advised_bytes is None
+
+
+def test_other_go_processes_count_against_the_limit_too() -> None:
+    """Of two in one cgroup each has what the other holds beside it."""
+    small, large = (HEAP._replace(mapped_bytes=each * MIB) for each in (60, 80))
+    memory = Memory(
+        limit_bytes=200 * MIB,
+        anon_bytes=140 * MIB,
+        kernel_bytes=2 * MIB,
+        shmem_bytes=0,
+        active_file_bytes=0,
+    )
+    both = process(1, small), process(2, large)
+    home = replace(cgroup(7, None, "/app", memory=memory), go=both)
+    (container,) = Modeler().snapshot(sample(home)).containers
+    assert container.go is not None
+    advised = {row.process.pid: row.beside.advised_bytes for row in container.go.rows}
+    assert advised == {1: 118 * MIB, 2: 138 * MIB}
+
+
+def test_under_an_ancestors_limit_all_below_it_counts() -> None:
+    """What is in siblings of the process' cgroup has to fit below the same limit."""
+    parts = Memory(anon_bytes=0, kernel_bytes=0, shmem_bytes=0, active_file_bytes=0)
+    pod = replace(parts, limit_bytes=500 * MIB, anon_bytes=350 * MIB, active_file_bytes=7 * MIB)
+    app = replace(parts, anon_bytes=100 * MIB)
+    modeler = Modeler()
+    for grown in (0, 30):
+        above = replace(pod, anon_bytes=(350 + grown) * MIB)
+        snapshot = modeler.snapshot(
+            sample(
+                cgroup(1, None, "/pod", memory=above),
+                replace(cgroup(2, 1, "/pod/app", memory=app), go=(process(),)),
+                cgroup(3, 1, "/pod/side", memory=replace(parts, anon_bytes=250 * MIB)),
+            )
+        )
+        for each in snapshot.containers[:2]:
+            assert each.go is not None
+            (row,) = each.go.rows
+            assert row.beside == Beside(500 * MIB, (250 + grown) * MIB, 7 * MIB)
 
 
 def test_of_a_heap_the_largest_functions_are_shown() -> None:

@@ -12,9 +12,13 @@ from memtrace.model.modeler import Modeler
 from memtrace.model.snapshot import snapshot
 from memtrace.samples import CgroupSample, Ledger, Memory, Sample
 from tests.unit.model.builders import added, cgroup, driver, file, process, sample
+from tests.unit.model.test_go import HEAP
+from tests.unit.model.test_go import process as program
 from tests.unit.model.test_properties import identities, ledgers, memories
 
 MOST = 12  # cgroups
+
+programs = st.integers(0, 1 << 40).map(lambda size: program(heap=HEAP._replace(mapped_bytes=size)))
 
 
 @st.composite
@@ -28,6 +32,7 @@ def cgroups(draw: st.DrawFn, number: int) -> CgroupSample:
         draw(st.sampled_from(("running", "removed"))),
         draw(memories),
         draw(ledgers),
+        go=draw(st.none() | st.lists(programs, max_size=2).map(tuple)),
     )
 
 
@@ -52,7 +57,7 @@ def _next(draw: st.DrawFn, known: CgroupSample | None, number: int) -> CgroupSam
     new = draw(cgroups(number))
     if known is None:
         return new
-    what = draw(st.sampled_from(("memory", "ledger", "parent_id", "state", "identity")))
+    what = draw(st.sampled_from(("memory", "ledger", "parent_id", "state", "identity", "go")))
     return replace(known, **{what: getattr(new, what)})
 
 

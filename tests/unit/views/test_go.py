@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jsonschema
 
-from memtrace.model.go import own_rows, with_heap
+from memtrace.model.go import Bound, own_rows, with_heap
 from memtrace.model.go_shapes import GoRow
 from memtrace.model.modeler import Modeler
 from memtrace.model.shapes import Snapshot
@@ -42,7 +42,7 @@ def shown() -> tuple[Snapshot, tuple[GoRow, ...]]:
     """One container with two processes."""
     home = replace(cgroup(7, None, "/app"), go=(APP, EVIL))
     snapshot = Modeler().snapshot(sample(home))
-    found = own_rows(home, None, None, 512 * MIB)
+    found = own_rows(home, None, None, Bound(512 * MIB))
     assert found is not None
     return snapshot, found
 
