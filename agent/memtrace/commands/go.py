@@ -27,7 +27,7 @@ from memtrace.commands.targets import targets
 if TYPE_CHECKING:
     from memtrace.collect.go_sample import GoSamples
     from memtrace.model.go_shapes import GoRow
-    from memtrace.model.shapes import Snapshot
+    from memtrace.model.shapes import Container, Snapshot
     from memtrace.samples import Sample
     from memtrace.views.go import Page
 
@@ -44,7 +44,7 @@ They are an estimate from the samples Go's runtime keeps for pprof, one in 512 K
 a program that has none is shown with the reason.
 
 TARGET is a container, a pod, a systemd unit, the pid of a process, a cgroup's path in the
-memory hierarchy or its directory under /sys/fs/cgroup. Without one: all.
+memory hierarchy or its directory under /sys/fs/cgroup, with all below. Without one: all.
 
   LIVE    found by the last collection, and all since   INUSE   heap with objects in it
   IDLE    heap without objects                           GOAL    collected when it gets there
@@ -130,8 +130,7 @@ def _chosen(snapshot: Snapshot, options: argparse.Namespace, mount: str) -> list
         (row for each in snapshot.containers if each.go for row in each.go.own), options.sort
     )
     wanted = Selection(options.namespace, options.pod, options.container)
-    homes = {each.source.cgroup_id for each in select(snapshot.containers, wanted)}
-    rows = [row for row in rows if row.cgroup_id in homes]
+    rows = _inside(rows, snapshot, select(snapshot.containers, wanted))
     if options.pid is not None:
         return _of_process(rows, snapshot, options.pid, options.root)
     return _of_target(rows, snapshot, options.target, mount, options.root)
@@ -142,20 +141,34 @@ def _of_process(rows: list[GoRow], snapshot: Snapshot, pid: int, root: Path) -> 
     path = cgroup_of(pid, root)  # says so when there is no such process
     alone = [row for row in rows if row.process.pid == pid]
     homes = [each for each in snapshot.containers if each.source.path == path]
-    return alone or [_other(pid, home.source.cgroup_id, root) for home in homes]
+    return alone or [_other(pid, home, root) for home in homes]
 
 
-def _other(pid: int, cgroup_id: int, root: Path) -> GoRow:
-    from memtrace.golang.binary import inspect_path
-    from memtrace.host.procfs import read_comm, start_ticks
+def _other(pid: int, home: Container, root: Path) -> GoRow:
+    """Return a process that is none of Go's, with its limits."""
+    from memtrace.host.cpu_quota import CpuQuotas
+    from memtrace.host.procfs import cgroup_lines, read_comm, start_ticks
     from memtrace.model.go_shapes import Beside, GoRow
     from memtrace.samples import GoProcess
 
-    program = inspect_path(root / f"proc/{pid}/exe")
+    state, reason = _kind(pid, root)
     start, comm = start_ticks(root, pid) or 0, read_comm(root, pid)
-    reason = program.reason or "not seen yet"
-    process = GoProcess(pid, start, comm, str(program.state), f"{program.state}: {reason}")
-    return GoRow(process, cgroup_id, Beside(), remarks=(process.reason,))
+    quota = CpuQuotas(root).of(cgroup_lines(root, pid))
+    process = GoProcess(pid, start, comm, state, f"{state}: {reason}", cpu_quota=quota)
+    beside = Beside(home.memory.limit_bytes)
+    return GoRow(process, home.source.cgroup_id, beside, remarks=(process.reason,))
+
+
+def _kind(pid: int, root: Path) -> tuple[str, str]:
+    """Return the state of a process that is none of Go's, and why."""
+    from memtrace.golang.binary import inspect_path
+    from memtrace.golang.refusal import State
+    from memtrace.host.procfs import is_kernel_thread
+
+    if is_kernel_thread(root, pid):
+        return str(State.NOT_GO), "a thread of the kernel, which runs no program"
+    program = inspect_path(root / f"proc/{pid}/exe")
+    return str(program.state), program.reason or "not seen yet"
 
 
 def _of_target(
@@ -168,7 +181,14 @@ def _of_target(
         return alone
     if target.isdecimal() and (root / "proc" / target).is_dir():
         return _of_process(rows, snapshot, int(target), root)
-    homes = {each.source.cgroup_id for each in targets(snapshot, target, mount, root)}
+    return _inside(rows, snapshot, targets(snapshot, target, mount, root))
+
+
+def _inside(rows: list[GoRow], snapshot: Snapshot, chosen: tuple[Container, ...]) -> list[GoRow]:
+    """Return the rows of these containers and of all cgroups below them."""
+    from memtrace.model.selection import with_below
+
+    homes = with_below(snapshot.containers, chosen)
     return [row for row in rows if row.cgroup_id in homes]
 
 

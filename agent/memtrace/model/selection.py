@@ -39,6 +39,15 @@ def select(containers: Sequence[Container], wanted: Selection) -> tuple[Containe
     return tuple(chosen)
 
 
+def with_below(containers: Iterable[Container], chosen: Iterable[Container]) -> set[int]:
+    """Return the ids of the chosen and of everything below them."""
+    found = {each.source.cgroup_id for each in chosen}
+    for each in sorted(containers, key=lambda c: len(c.source.path)):  # parents come first
+        if each.source.parent_id in found:
+            found.add(each.source.cgroup_id)
+    return found
+
+
 def matching(containers: Iterable[Container], text: str) -> tuple[Container, ...]:
     """Return the containers with the text in a name, the image or the cgroup; any case."""
     asked = text.strip().casefold()

@@ -143,9 +143,11 @@ def _memory_limit(heap: GoHeap) -> str:
 
 
 def _limit(line: _Line) -> str:
-    return (
-        "none" if line.row.beside.limit_bytes is None else short_size(line.row.beside.limit_bytes)
-    )
+    limit = line.row.beside.limit_bytes
+    if limit is not None:
+        return short_size(limit)
+    known = line.home is not None and line.home.source.memory is not None
+    return "none" if known else _UNKNOWN
 
 
 def _procs(heap: GoHeap) -> str:

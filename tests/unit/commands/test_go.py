@@ -15,8 +15,10 @@ import pytest
 from memtrace.collect import go_sample
 from memtrace.commands import go
 from memtrace.commands.main import main
+from memtrace.host import procfs
+from memtrace.host.cpu_quota import CpuQuotas
 from memtrace.host.hierarchy import Hierarchy
-from memtrace.samples import GoProcess, Identity, Sample
+from memtrace.samples import GoProcess, Identity, Memory, Sample
 from tests.unit.model.builders import MIB, cgroup, sample
 from tests.unit.model.test_go import HEAP, process
 
@@ -41,8 +43,11 @@ class FakeSamples:
             cgroup(7, None, "/web", identity=Identity("container", "web", container="web")),
             go=(process(10), process(11, small)),
         )
-        db = replace(cgroup(8, None, "/db"), go=(process(12),))
-        return sample(web, db)
+        db = replace(cgroup(8, None, "/db", memory=Memory(limit_bytes=200 * MIB)), go=())
+        inner = replace(cgroup(9, 8, "/db/inner", memory=Memory()), go=())
+        deep = replace(cgroup(10, 9, "/db/inner/deep"), go=(process(12),))
+        beside = replace(cgroup(11, None, "/dbx"), go=())
+        return sample(web, db, inner, deep, beside)
 
     def wait(self, _seconds: float, _progress: Callable[[float], None] | None = None) -> None:
         """No time goes by."""
@@ -77,12 +82,16 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> list[int]:
         (("-c", "web"), [10, 11]),
         (("11",), [11]),
         (("/db",), [12]),
+        (("/db/inner",), [12]),
+        (("-c", "/db"), [12]),
+        (("/dbx",), []),
+        (("-c", "/db", "web"), []),
     ],
 )
 def test_who_is_printed(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...], pids: list[int]
 ) -> None:
-    """All, or those of a target or of flags; the largest first."""
+    """All, or those of a target or of flags with all cgroups below; the largest first."""
     assert printed(capsys, *words) == pids
 
 
@@ -111,3 +120,28 @@ def test_a_process_that_is_none_of_gos_says_what_it_is(
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert (line["pid"], line["state"], line["heap_live_bytes"]) == (os.getpid(), "not go", None)
     assert line["remarks"] == ["not go: no build information of Go"]
+
+
+def test_its_limits_are_told_or_a_dash(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of its cgroup; where its figures are unknown nobody can say that there is no limit."""
+    monkeypatch.setattr(CpuQuotas, "of", lambda _self, _lines: 1.5)
+    monkeypatch.setenv("COLUMNS", "120")
+    for path, limit in (("/db/inner", "200M"), ("/web", "-")):
+        monkeypatch.setattr(go, "cgroup_of", lambda _pid, _root, path=path: path)
+        assert main(["go", "-p", str(os.getpid())]) == 0
+        titles, figures = (line.split() for line in capsys.readouterr().out.splitlines()[:2])
+        told = dict(zip(reversed(titles), reversed(figures), strict=False))
+        assert (told["LIMIT"], told["CPUS"]) == (limit, "1.5")
+
+
+def test_a_thread_of_the_kernel_is_called_that(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no program, which does not mean that it is gone."""
+    monkeypatch.setattr(go, "cgroup_of", lambda _pid, _root: "/web")
+    monkeypatch.setattr(procfs, "is_kernel_thread", lambda _root, _pid: True)
+    assert main(["go", "--json", "-p", "2"]) == 0
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert line["remarks"] == ["not go: a thread of the kernel, which runs no program"]
