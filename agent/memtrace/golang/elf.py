@@ -23,7 +23,7 @@ MAX_SEGMENTS = 128
 MAX_READ = 4 << 20  # at once; larger tables are read in chunks
 CHUNK = 1 << 20
 MAX_CANDIDATES = 256  # places where bytes look as wanted; programs have one or two
-MAX_SEARCHED = 1 << 28  # bytes, once for each pattern; programs of 70 MB need a seventh
+MAX_SEARCHED = 1 << 26  # bytes, once for each pattern: 40 ms at worst; programs need up to 37 MiB
 MAX_ADDRESS = 1 << 47  # of user space
 
 _MAX_NAMES = 1 << 20

@@ -18,7 +18,10 @@ from memtrace.golang.elf import Elf
 from memtrace.golang.refusal import Refusal, State
 
 MAX_FUNCTIONS = 1_000_000
-MAX_NAME = 4096
+MAX_NAME = 256
+"""Characters of a name that are told. What comes behind are mostly type arguments."""
+NAME_BYTES = 4 * MAX_NAME
+"""That hold so many characters of UTF-8 in any case."""
 
 # Where the linker puts it; merged into .data.rel.ro by gcc in a position-independent program
 # until 1.26.
@@ -148,9 +151,14 @@ class PcLnTab:
     def _name(self, place: int) -> str | None:
         if not 0 <= place < self._names_size:
             return None
-        data = self._elf.read(self._names + place, min(MAX_NAME, self._names_size - place))
-        name = data.partition(b"\0")[0].decode("utf-8", "replace")
-        return name if name.isprintable() and name else None
+        data = self._elf.read(self._names + place, min(NAME_BYTES, self._names_size - place))
+        return name_in(data)
+
+
+def name_in(data: bytes) -> str | None:
+    """The name that begins here, cut to MAX_NAME; None where there is none to be shown."""
+    name = data.partition(b"\0")[0].decode("utf-8", "replace")[:MAX_NAME]
+    return name if name.isprintable() and name else None
 
 
 def open_pclntab(elf: Elf) -> PcLnTab:

@@ -14,15 +14,15 @@ from functools import lru_cache
 from struct import Struct
 
 from memtrace.golang.elf import Elf
-from memtrace.golang.pclntab import PcLnTab, open_pclntab
+from memtrace.golang.pclntab import NAME_BYTES, PcLnTab, name_in, open_pclntab
 from memtrace.golang.refusal import Refusal, State
 
 MAX_SYMBOLS = 200_000
 CACHED = 4096
-_MAX_NAME = 1024
-
 _ROW = Struct("<IBBHQQ")
+_LEAST_BYTES, _SECTION_BYTES, _SYMBOL_BYTES = 4096, 400, 8  # measured: of Python's objects
 _WORDS_OF_ROW = 3
+_PIECE = 1 << 18  # bytes of the table that are looked at, and sorted, at once
 _KINDS = (2, 10)  # STT_FUNC, STT_GNU_IFUNC
 _INDEX_BITS = 20  # of a key: the address above, the row below
 _MAX_ADDRESS = 1 << (64 - _INDEX_BITS)
@@ -40,11 +40,19 @@ class Symbols:
         self._others: ElfSymbols | None = None
         self._cached = lru_cache(cached)(self._name)
         try:
-            self._elf = Elf(self._fd)
-            if ".go.buildinfo" in self._elf.sections:
-                self._go = open_pclntab(self._elf)
+            self._look()
         except Refusal:
             pass
+        except OSError:
+            self.close()
+            raise
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory are kept of the file, without cached answers."""
+        sections = 0 if self._elf is None else len(self._elf.sections)
+        symbols = 0 if self._others is None else self._others.count
+        return _LEAST_BYTES + sections * _SECTION_BYTES + symbols * _SYMBOL_BYTES
 
     def name(self, address: int) -> str | None:
         """The function at a link-time address, None where nothing tells."""
@@ -58,6 +66,11 @@ class Symbols:
     def close(self) -> None:
         """Give the descriptor back."""
         os.close(self._fd)
+
+    def _look(self) -> None:
+        self._elf = Elf(self._fd)
+        if ".go.buildinfo" in self._elf.sections:
+            self._go = open_pclntab(self._elf)
 
     def _name(self, address: int) -> str | None:
         try:
@@ -77,51 +90,60 @@ class ElfSymbols:
     """The functions of .symtab, in a stripped file of .dynsym; raises Refusal and OSError."""
 
     def __init__(self, elf: Elf) -> None:
-        """Sort the table by address. Eight bytes a function stay in memory."""
+        """Sort the table by address, in pieces. Eight bytes a function stay in memory."""
         self._elf = elf
-        self._keys = array("Q")
+        self._pieces: list[array[int]] = []
         for table, names in _TABLES:
             rows, strings = elf.section(table), elf.section(names)
             if rows and strings:
                 self._offset, self._strings = rows.offset, strings
-                self._keys = array("Q", sorted(self._read_keys(rows.size // _ROW.size)))
+                self._pieces = self._read_pieces(rows.size // _ROW.size)
                 return
+
+    @property
+    def count(self) -> int:
+        """Functions in the table."""
+        return sum(map(len, self._pieces))
 
     def name(self, address: int) -> str | None:
         """The function that holds an address; one of unknown size ends at the next."""
         if not 0 <= address < _MAX_ADDRESS:
             return None
-        at = bisect_right(self._keys, (address + 1 << _INDEX_BITS) - 1) - 1
-        if at < 0:
+        key = self._last_before((address + 1 << _INDEX_BITS) - 1)
+        if key is None:
             return None
-        index = self._keys[at] & ((1 << _INDEX_BITS) - 1)
+        index = key & ((1 << _INDEX_BITS) - 1)
         row = self._elf.read(self._offset + index * _ROW.size, _ROW.size)
         place, _, _, _, start, size = _ROW.unpack(row)
         if size and address >= start + size:
             return None
         return self._text(place)
 
-    def _read_keys(self, count: int) -> list[int]:
+    def _last_before(self, bound: int) -> int | None:
+        """The largest key up to a bound."""
+        places = ((piece, bisect_right(piece, bound)) for piece in self._pieces)
+        return max((piece[at - 1] for piece, at in places if at), default=None)
+
+    def _read_pieces(self, count: int) -> list[array[int]]:
         if count > MAX_SYMBOLS:
             raise Refusal(State.TOO_LARGE, f"a table of {count} symbols")
-        keys = []
-        step = (1 << 20) // _ROW.size
-        for first in range(0, count, step):
-            size = min(step, count - first) * _ROW.size
-            data = self._elf.read(self._offset + first * _ROW.size, size)
-            words = memoryview(data).cast("Q")
-            kinds, addresses = (words[part::_WORDS_OF_ROW].tolist() for part in (0, 1))
-            keys += [
-                address << _INDEX_BITS | index
-                for index, (kind, address) in enumerate(zip(kinds, addresses, strict=True), first)
-                if (kind >> 32) & 0xF in _KINDS and 0 < address < _MAX_ADDRESS
-            ]
-        return keys
+        step = _PIECE // _ROW.size
+        return [self._read_keys(first, min(step, count - first)) for first in range(0, count, step)]
+
+    def _read_keys(self, first: int, count: int) -> array[int]:
+        data = self._elf.read(self._offset + first * _ROW.size, count * _ROW.size)
+        words = memoryview(data).cast("Q")
+        kinds, addresses = (words[part::_WORDS_OF_ROW].tolist() for part in (0, 1))
+        keys = [
+            address << _INDEX_BITS | index
+            for index, (kind, address) in enumerate(zip(kinds, addresses, strict=True), first)
+            if (kind >> 32) & 0xF in _KINDS and 0 < address < _MAX_ADDRESS
+        ]
+        keys.sort()
+        return array("Q", keys)
 
     def _text(self, place: int) -> str | None:
         if not 0 < place < self._strings.size:
             return None
-        size = min(_MAX_NAME, self._strings.size - place)
-        data = self._elf.read(self._strings.offset + place, size)
-        text = data.partition(b"\0")[0].decode("utf-8", "replace")
-        return text if text.isprintable() and text else None
+        size = min(NAME_BYTES, self._strings.size - place)
+        return name_in(self._elf.read(self._strings.offset + place, size))

@@ -47,6 +47,15 @@ def test_searching_ends(open_bytes: Open, monkeypatch: pytest.MonkeyPatch) -> No
     assert refused.value.state == State.TOO_LARGE
 
 
+def test_a_program_made_to_be_searched_is_refused(open_bytes: Open) -> None:
+    """Seventeen names in 12 MiB are twice of what any known program needs: that takes 0.1 s."""
+    fd = open_bytes(WHOLE)
+    os.ftruncate(fd, 12 << 20)
+    names = {b"\0runtime.%d\0" % number for number in range(17)}
+    with pytest.raises(Refusal, match="bytes to search"):
+        Elf(fd).find_first(0, 12 << 20, names)
+
+
 def test_nothing_outside_is_read(open_bytes: Open) -> None:
     """Beyond the end, at a negative offset, more than is read at once."""
     file = Elf(open_bytes(WHOLE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -16,14 +17,20 @@ from tests.unit.golang.conftest import Open
 from tests.unit.golang.synthetic import TEXT, Made
 
 
-@pytest.fixture
-def libc() -> Iterator[tuple[Symbols, int]]:
+def mapped_libc() -> tuple[str, int]:
     """The C library this process uses, and how far it is from where it was linked to."""
     lines = Path("/proc/self/maps").read_text().splitlines()
     mapped = [line.split() for line in lines if line.endswith(("libc.so.6", "ld-musl-x86_64.so.1"))]
-    with open(mapped[0][-1], "rb") as file:
+    return mapped[0][-1], int(mapped[0][0].partition("-")[0], 16)
+
+
+@pytest.fixture
+def libc() -> Iterator[tuple[Symbols, int]]:
+    """The C library's symbols, and how far it is from where it was linked to."""
+    path, base = mapped_libc()
+    with open(path, "rb") as file:
         symbols = Symbols(file.fileno())
-    yield symbols, int(mapped[0][0].partition("-")[0], 16)
+    yield symbols, base
     symbols.close()
 
 
@@ -82,3 +89,48 @@ def test_this_interpreter_is_named() -> None:
         symbols = Symbols(file.fileno())
     assert any(symbols.name_at(at) for at in range(0x1000, 0x400000, 0x1000))
     symbols.close()
+
+
+def test_names_have_a_bound(open_bytes: Open) -> None:
+    """In characters, not in bytes, so that none is cut in two."""
+    long = "main." + "ü" * 5000
+    made = Made()
+    made.sites = {long: [b"\x90"], "main.main": [b"\x90"]}
+    symbols = Symbols(open_bytes(made.bytes()))
+    assert symbols.name(TEXT) == long[:256]
+    symbols.close()
+
+
+def test_a_file_that_fails_half_way_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EISDIR here, EIO or ESTALE on a file system that is gone: at any read."""
+    before = len(os.listdir("/proc/self/fd"))
+    fd = os.open("/", os.O_RDONLY)
+    with pytest.raises(OSError, match="directory"):
+        Symbols(fd)
+    os.close(fd)
+    made = Made().file()
+
+    def failing(_elf: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(symbolize, "open_pclntab", failing)
+    with pytest.raises(OSError, match="Stale"):
+        Symbols(made)
+    os.close(made)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_table_read_in_pieces_is_one(
+    libc: tuple[Symbols, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names do not depend on how much is sorted at once."""
+    whole, _ = libc
+    places = range(0x20000, 0x180000, 0x1234)
+    expected = [whole.name(at) for at in places]
+    assert len(set(expected)) > 50
+    monkeypatch.setattr(symbolize, "_PIECE", 24 * 7)
+    with open(mapped_libc()[0], "rb") as file:
+        pieces = Symbols(file.fileno())
+    assert [pieces.name(at) for at in places] == expected
+    assert pieces.size == whole.size > 0
+    pieces.close()
