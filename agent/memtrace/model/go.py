@@ -31,13 +31,14 @@ def own_rows(
         return None
     past = before.go if before is not None and before.go else ()
     known = {(each.pid, each.start): each for each in past}
+    mapped = sum(each.heap.mapped_bytes for each in cgroup.go if each.heap is not None)
     return tuple(
         _row(
             cgroup.cgroup_id,
             each,
             known.get((each.pid, each.start)),
             elapsed,
-            beside(*bound, each),
+            beside(*bound, each, mapped),
         )
         for each in cgroup.go
     )

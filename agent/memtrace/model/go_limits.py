@@ -12,10 +12,13 @@ from memtrace.model.memory import kernel_memory
 from memtrace.samples import GoProcess, Memory
 
 
-def beside(limit: int | None, memory: Memory | None, process: GoProcess) -> Beside:
+def beside(
+    limit: int | None, memory: Memory | None, process: GoProcess, runtimes_bytes: int
+) -> Beside:
     """Return what a Go process has beside it.
 
-    `memory`: of the cgroup that sets the limit, with all below it. What the runtime holds ready may
+    `memory`: of the cgroup that sets the limit, with all below it. `runtimes_bytes`: what the
+    runtimes of all Go processes of its own cgroup map. What the runtime holds ready may
     exceed what it has touched, so the other part of anonymous memory is at least this much.
     """
     if limit is None or memory is None or process.heap is None:
@@ -23,5 +26,6 @@ def beside(limit: int | None, memory: Memory | None, process: GoProcess) -> Besi
     kernel, shared = kernel_memory(memory), memory.shmem_bytes
     if memory.anon_bytes is None or kernel is None or shared is None:
         return Beside(limit, None, memory.active_file_bytes)
-    other = max(0, memory.anon_bytes - process.heap.mapped_bytes)
-    return Beside(limit, other + kernel + shared, memory.active_file_bytes)
+    mapped = process.heap.mapped_bytes
+    other = max(0, memory.anon_bytes - mapped) + kernel + shared
+    return Beside(limit, other, memory.active_file_bytes, mapped, runtimes_bytes - mapped)

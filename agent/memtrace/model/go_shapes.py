@@ -15,20 +15,28 @@ class Beside(NamedTuple):
 
     `limit_bytes`: that limit. `other_bytes`: memory outside this process' runtime that reclaim
     cannot take, `file_bytes`: files in use, both of all that has to fit below the limit. None:
-    unknown, or no limit.
+    unknown, or no limit. `mapped_bytes`: what its own runtime maps, `others_mapped_bytes` what
+    those of other Go processes of its cgroup do: they share what is advised.
     """
 
     limit_bytes: int | None = None
     other_bytes: int | None = None
     file_bytes: int | None = None
+    mapped_bytes: int = 0
+    others_mapped_bytes: int = 0
 
     @property
     def advised_bytes(self) -> int | None:
-        """A GOMEMLIMIT that leaves room for the rest; None where that cannot be told."""
+        """A GOMEMLIMIT that leaves room for the rest; None where that cannot be told.
+
+        Of several runtimes in one cgroup each gets its part: all may grow at the same time.
+        """
         if self.limit_bytes is None or self.other_bytes is None or self.file_bytes is None:
             return None
-        left = self.limit_bytes - self.other_bytes - self.file_bytes
-        return max(0, min(int(SHARE * self.limit_bytes), left))
+        outside = max(0, self.other_bytes - self.others_mapped_bytes)
+        left = self.limit_bytes - outside - self.file_bytes
+        whole = max(0, min(int(SHARE * self.limit_bytes), left))
+        return whole * self.mapped_bytes // max(1, self.mapped_bytes + self.others_mapped_bytes)
 
 
 class GoRow(NamedTuple):

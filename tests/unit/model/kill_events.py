@@ -64,7 +64,15 @@ def past(count: int = 3, baseline: int | None = 0) -> list[Sample]:
     made = []
     for number in range(count):
         anon = (60 * MIB) >> (count - number)
-        memory = Memory(limit_bytes=LIMIT, usage_bytes=anon + MIB, anon_bytes=anon, file_bytes=MIB)
+        memory = Memory(
+            limit_bytes=LIMIT,
+            usage_bytes=anon + MIB,
+            anon_bytes=anon,
+            file_bytes=MIB,
+            shmem_bytes=0,
+            kernel_bytes=0,
+            active_file_bytes=0,
+        )
         ledger = Ledger(
             added=added(write=(number + 1) * MIB),
             drivers=(driver((number + 1) * MIB, recent=MIB),),

@@ -144,7 +144,7 @@ def test_what_go_does_not_manage_counts_against_the_limit() -> None:
         shmem_bytes=3 * MIB,
         active_file_bytes=20 * MIB,
     )
-    around = beside(256 * MIB, memory, process())
+    around = beside(256 * MIB, memory, process(), 100 * MIB)
     assert around.other_bytes == (130 - 100 + 7 + 3) * MIB
     assert around.advised_bytes == (256 - 40 - 20) * MIB
     tight = process(heap=HEAP._replace(gomemlimit_bytes=220 * MIB))
@@ -157,7 +157,7 @@ def test_what_go_does_not_manage_counts_against_the_limit() -> None:
 def test_never_more_than_nine_tenths_are_advised() -> None:
     """Even where nothing else is there."""
     nothing = Memory(anon_bytes=0, kernel_bytes=0, shmem_bytes=0, active_file_bytes=0)
-    assert beside(100 * MIB, nothing, process()).advised_bytes == 90 * MIB
+    assert beside(100 * MIB, nothing, process(), 100 * MIB).advised_bytes == 90 * MIB
 
 
 @pytest.mark.parametrize("part", ["anon", "kernel", "shmem", "active_file"])
@@ -165,14 +165,14 @@ def test_what_is_unknown_leaves_no_advice(part: str) -> None:
     """Any part of it, all of it, or the limit."""
     known = Memory(anon_bytes=0, kernel_bytes=0, shmem_bytes=0, active_file_bytes=0)
     unknown = replace(known, **{f"{part}_bytes": None})
-    assert beside(100 * MIB, unknown, process()).advised_bytes is None
-    assert beside(100 * MIB, None, process()).advised_bytes is None
-    assert beside(None, known, process()).advised_bytes is None
-    assert beside(100 * MIB, known, process(heap=None)).advised_bytes is None
+    assert beside(100 * MIB, unknown, process(), 100 * MIB).advised_bytes is None
+    assert beside(100 * MIB, None, process(), 100 * MIB).advised_bytes is None
+    assert beside(None, known, process(), 100 * MIB).advised_bytes is None
+    assert beside(100 * MIB, known, process(heap=None), 100 * MIB).advised_bytes is None
 
 
 def test_other_go_processes_count_against_the_limit_too() -> None:
-    """Of two in one cgroup each has what the other holds beside it."""
+    """Two in one cgroup share what is left beside all else, by what they map."""
     small, large = (HEAP._replace(mapped_bytes=each * MIB) for each in (60, 80))
     memory = Memory(
         limit_bytes=200 * MIB,
@@ -186,7 +186,7 @@ def test_other_go_processes_count_against_the_limit_too() -> None:
     (container,) = Modeler().snapshot(sample(home)).containers
     assert container.go is not None
     advised = {row.process.pid: row.beside.advised_bytes for row in container.go.rows}
-    assert advised == {1: 118 * MIB, 2: 138 * MIB}
+    assert advised == {1: 180 * MIB * 60 // 140, 2: 180 * MIB * 80 // 140}
 
 
 def test_under_an_ancestors_limit_all_below_it_counts() -> None:
@@ -207,7 +207,7 @@ def test_under_an_ancestors_limit_all_below_it_counts() -> None:
         for each in snapshot.containers[:2]:
             assert each.go is not None
             (row,) = each.go.rows
-            assert row.beside == Beside(500 * MIB, (250 + grown) * MIB, 7 * MIB)
+            assert row.beside[:3] == (500 * MIB, (250 + grown) * MIB, 7 * MIB)
 
 
 def test_of_a_heap_the_largest_functions_are_shown() -> None:

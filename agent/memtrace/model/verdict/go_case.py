@@ -52,18 +52,9 @@ class Program(NamedTuple):
 
     @property
     def advised_bytes(self) -> int | None:
-        """The GOMEMLIMIT that leaves room for the rest, in whole MiB; None: unknown, or none.
-
-        Of several runtimes in one cgroup each gets its part.
-        """
-        whole = self.row.beside.advised_bytes
-        if whole is None:
-            return None
-        rows = self.case.go.rows if self.case.go is not None else ()
-        siblings = [each.process.heap for each in rows if each.cgroup_id == self.row.cgroup_id]
-        mapped = sum(heap.mapped_bytes for heap in siblings if heap is not None)
-        share = self.heap.mapped_bytes / mapped if mapped else 1.0
-        return int(whole * share) // MIB * MIB or None
+        """The GOMEMLIMIT that leaves room for the rest, in whole MiB; None: unknown, or none."""
+        advised = self.row.beside.advised_bytes
+        return None if advised is None else advised // MIB * MIB or None
 
     @property
     def holds_live(self) -> bool:
