@@ -19,7 +19,7 @@ FILES = {
     "/guest/oom_kills.py": HERE / "oom_kills.py",
     "/packages/structlog": Path(structlog.__file__).parent,
 }
-SECONDS = 300
+SECONDS = 420
 
 GUESTS = Guests()
 
