@@ -10,6 +10,7 @@ quiet once, however busy the rest is.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from heapq import heappush, heapreplace
 from typing import Protocol
@@ -23,6 +24,8 @@ from memtrace.kernel.session import Walked
 KEPT_FILES = 32
 """Largest baseline files of a cgroup held by name; the others stay in the kernel's map."""
 MAX_WANTED = 16000
+SETTLING_SHARE = 0.01
+"""Of a CPU, that walks which settle nothing may take: beside hundreds of mounts each is dear."""
 
 Key = tuple[int, bytes]
 Progress = Callable[[int, int], None]
@@ -58,6 +61,7 @@ class Baseline:
         self._unsettled: set[Key] = set()
         self._met = Sieve()
         self._walking = False
+        self._settle_again = float("-inf")
         self.taken = False
         self.incomplete = ""
         self.files = 0
@@ -101,9 +105,11 @@ class Baseline:
 
     def settle(self) -> None:
         """Walk unsettled files again if one of them was quiet lately. Raises BpfError."""
-        if not self._unsettled or not (self._unsettled - self._touched):
+        due = time.monotonic() >= self._settle_again
+        if not due or not self._unsettled or not (self._unsettled - self._touched):
             self._touched.clear()
             return
+        began, before = time.thread_time(), len(self._unsettled)
         again = sorted(self._unsettled)[:MAX_WANTED]
         self._gather()
         self._touched.clear()
@@ -116,6 +122,9 @@ class Baseline:
             self._resettle(cgroup, file, found.get((cgroup, file), 0))
         self._touched.clear()
         self._mark_unsettled()
+        if len(self._unsettled) >= before:  # in vain: mounts came or went, or all were touched
+            cost = time.thread_time() - began
+            self._settle_again = time.monotonic() + cost / SETTLING_SHARE
 
     def forget(self, cgroup: int, file: bytes) -> None:
         """The file's entry was cut from its ledger: its walked pages are not known any more."""

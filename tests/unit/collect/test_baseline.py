@@ -202,6 +202,35 @@ def test_an_incomplete_walk_settles_nothing(rig: Rig, monkeypatch: pytest.Monkey
     assert resident(rig.row("/a")) == 15
 
 
+def test_walks_in_vain_are_made_more_seldom_the_dearer_they_are(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two seconds of CPU at a hundredth: one in 200 seconds; and then it settles."""
+    a = rig.id("/a")
+    rig.kernel.pages[a, X] = 10
+    once(rig.kernel, lambda: rig.kernel.add(a, X, 5))
+    rig.collector.take_baseline()
+    clock = iter(range(0, 1000, 2))
+    now = [1000.0]
+    monkeypatch.setattr(baseline, "SETTLING_SHARE", 0.01)
+    monkeypatch.setattr(baseline.time, "thread_time", lambda: next(clock))
+    monkeypatch.setattr(baseline.time, "monotonic", lambda: now[0])
+    walk = rig.kernel.walk
+    monkeypatch.setattr(
+        rig.kernel, "walk", lambda index, flags: walk(index, flags)._replace(torn=bool(flags & 8))
+    )
+    settled = rig.collector._baseline
+    settled.settle()
+    walks = len(rig.kernel.walks)
+    for now[0] in (1001.0, 1199.0):
+        settled.settle()
+    assert len(rig.kernel.walks) == walks
+    monkeypatch.setattr(rig.kernel, "walk", walk)
+    now[0] = 1201.0
+    settled.settle()
+    assert settled.unsettled == 0
+
+
 def test_a_file_system_that_goes_during_the_walk_hides_no_other(rig: Rig) -> None:
     """Superblocks are walked by number: one unmounted moves all behind it, none may be missed."""
     a = rig.id("/a")
