@@ -504,3 +504,4 @@ class Sample:
     census: Census = Census()
     slab_watch: SlabWatch = SlabWatch()
     machine_bytes: int | None = None  # memory of the whole machine (MemTotal)
+    machine_free_bytes: int | None = None  # of that, what nothing uses (MemFree)

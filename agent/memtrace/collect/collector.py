@@ -36,7 +36,7 @@ from memtrace.host.file_handles import FileHandles
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.identity import Resolver
 from memtrace.host.lru import drain_batches
-from memtrace.host.meminfo import machine_bytes, reclaimable_slab
+from memtrace.host.meminfo import free_bytes, machine_bytes, reclaimable_slab
 from memtrace.host.procfs import node_name
 from memtrace.host.swap import read_swap
 from memtrace.host.tombstones import Tombstones
@@ -244,6 +244,7 @@ class Collector:
             census=self._census.state,
             slab_watch=self._allocations.state,
             machine_bytes=self._machine_bytes,
+            machine_free_bytes=free_bytes(self._root),
         )
         self._end_interval()
         self._watching.note(made.cgroups, made.monotonic)

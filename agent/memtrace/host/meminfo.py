@@ -8,7 +8,7 @@ from memtrace.host.files import read_bytes
 
 _MAX_BYTES = 65_536
 _MAX_DIGITS = 15
-_RECLAIMABLE, _TOTAL = b"SReclaimable:", b"MemTotal:"
+_RECLAIMABLE, _TOTAL, _FREE = b"SReclaimable:", b"MemTotal:", b"MemFree:"
 
 
 def reclaimable_slab(root: Path) -> int | None:
@@ -19,6 +19,11 @@ def reclaimable_slab(root: Path) -> int | None:
 def machine_bytes(root: Path) -> int | None:
     """Bytes of memory the kernel manages; None: not told."""
     return _read(root, _TOTAL)
+
+
+def free_bytes(root: Path) -> int | None:
+    """Bytes of memory that nothing uses, not even as cache; None: not told."""
+    return _read(root, _FREE)
 
 
 def _read(root: Path, key: bytes) -> int | None:

@@ -29,12 +29,16 @@ class Machine(NamedTuple):
 def machine(sample: Sample) -> Machine:
     """Return what the sample tells.
 
-    Available is what the root cgroup's working set leaves, as the kubelet computes it
-    (kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction).
+    Available is what the root's working set leaves, as the kubelet computes it
+    (kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction): on version 2, whose
+    root has no usage of its own, all memory that is free or in files nobody uses. Where free
+    memory is not told, by the root's own usage.
     """
-    total = sample.machine_bytes
+    total, free = sample.machine_bytes, sample.machine_free_bytes
     root = next((each.memory for each in sample.cgroups if each.parent_id is None), None)
-    used = None if root is None else working_set(root)
-    if total is None or used is None:
+    if total is None or root is None:
         return Machine(total, cpus=sample.cpus)
-    return Machine(total, max(0, total - used), sample.cpus)
+    if free is not None and root.inactive_file_bytes is not None:
+        return Machine(total, free + root.inactive_file_bytes, sample.cpus)
+    used = working_set(root)
+    return Machine(total, None if used is None else max(0, total - used), sample.cpus)

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memtrace.host.meminfo import parse_meminfo, reclaimable_slab
+from memtrace.host.meminfo import free_bytes, machine_bytes, parse_meminfo, reclaimable_slab
 
 
 def test_one_line_tells_it() -> None:
@@ -22,6 +22,14 @@ def test_what_the_kernel_does_not_tell_is_unknown(tmp_path: Path) -> None:
     """Neither a missing file nor a missing line is 0."""
     assert reclaimable_slab(tmp_path) is None
     assert parse_meminfo(b"MemTotal:       8152292 kB\n") is None
+
+
+def test_free_memory_is_apart_from_all_of_it(tmp_path: Path) -> None:
+    """Each by its own line."""
+    (tmp_path / "proc").mkdir()
+    text = b"MemTotal:    8152292 kB\nMemFree:      103 kB\nMemAvailable:  7 kB\n"
+    (tmp_path / "proc" / "meminfo").write_bytes(text)
+    assert (free_bytes(tmp_path), machine_bytes(tmp_path)) == (103 * 1024, 8152292 * 1024)
 
 
 def test_this_machine_tells_it() -> None:

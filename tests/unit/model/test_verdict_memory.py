@@ -206,6 +206,18 @@ def test_no_limit_on_a_machine_that_is_short_of_memory() -> None:
     assert risk(used, 2600, limit=9000).id != "no_limit_node_risk"
 
 
+def test_a_root_without_usage_is_short_by_what_is_free() -> None:
+    """Version 2 has no usage of its root: free memory and files nobody uses are left."""
+    made = at(0.0, one(memory(2600)))
+    root = made.cgroups[0]
+    bare = Memory(inactive_file_bytes=100 * MIB)
+    cgroups = (replace(root, memory=bare), *made.cgroups[1:])
+    short = replace(made, cgroups=cgroups, machine_free_bytes=700 * MIB)
+    assert judged(short).id == "no_limit_node_risk"
+    assert judged(replace(short, machine_free_bytes=800 * MIB)).id != "no_limit_node_risk"
+    assert judged(replace(short, machine_free_bytes=None)).id != "no_limit_node_risk"
+
+
 def test_a_limit_that_is_advised_fits_on_the_machine() -> None:
     """Of all its own memory a quarter more would be what the machine no longer has."""
     verdict = judged(at(0.0, one(memory(6000)), used=MACHINE - 400))
