@@ -20,7 +20,7 @@ ifeq ($(filter $(CURDIR)/.venv,$(file <.venv/pyvenv.cfg)),)
 VENV_MOVED := moved
 endif
 
-.PHONY: help build run test check check-kernel check-long check-vm check-vm-all check-go check-go-all check-e2e kernels-doc stories-doc metrics-doc monitoring bench lint format clean moved demo image image-bcc
+.PHONY: help build run test check check-kernel check-long check-vm check-vm-all check-go check-go-all check-e2e check-e2e-all kernels-doc stories-doc metrics-doc monitoring bench lint format clean moved demo image image-bcc
 
 help: ## list the targets
 	@echo "usage: make TARGET [ARGS=\"...\"]"
@@ -113,7 +113,10 @@ monitoring: $(BIN)/.memtrace ## write the dashboards of deploy/grafana, and the 
 check-e2e: test-setup ## tests with real containers (root)
 	@$(PYTEST) tests/e2e $(ARGS) || $(call once_more,tests/e2e)
 
-stories-doc: $(BIN)/.memtrace ## write docs/stories.md from what check-e2e and check-vm found
+check-e2e-all: check-e2e ## ... and the stories that fill a machine of their own, in QEMU
+	@MEMTRACE_ALL_GUESTS=1 $(PYTEST) tests/vm/test_stories.py $(ARGS)
+
+stories-doc: $(BIN)/.memtrace ## write docs/stories.md from what check-e2e-all found
 	@$(BIN)/python tools/stories_doc.py
 
 bench: test-setup ## measure overhead, cost and start-up (root)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make docs/stories.md, story x verdict x evidence, out of what test runs noted in build/stories.
 
-`make check-e2e` and `make check-vm` note (tests/told.py); `make stories-doc` renders what is there.
+`make check-e2e-all` notes (tests/told.py); `make stories-doc` renders what is there.
 A story that was not run since stays as it was noted last. Runs no test itself. Standard library
 only.
 """
@@ -25,8 +25,8 @@ HEAD = """\
 
 What memtrace says of workloads with a known cause, as tests ran them on a real kernel, each in a
 cgroup of its own, and what following its advice did. Made by `make stories-doc` from what
-`make check-e2e` (tests/e2e/test_stories_*.py) and `make check-vm` (tests/vm/test_stories.py, a
-guest of its own) noted; not written by hand.
+`make check-e2e-all` noted (tests/e2e/test_stories_*.py; tests/vm/test_stories.py in a guest);
+not written by hand. A run prints the same table.
 
 The first verdict and each figure are asserted: a figure is what `memtrace explain` or the record of
 the kill said, in brackets what the workload or the kernel says; more than a tenth apart fails.
@@ -99,7 +99,7 @@ def main() -> int:
     """Write the document, or say what is missing."""
     found = stories()
     if not found:
-        print("stories-doc: no story was run here; make check-e2e does", file=sys.stderr)
+        print("stories-doc: no story was run here; make check-e2e-all does", file=sys.stderr)
         return 1
     DOCUMENT.write_text(render(found))
     print(f"{DOCUMENT.relative_to(ROOT)}: {len(found)} stories")

@@ -26,7 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 ALL = os.environ.get("MEMTRACE_ALL_GUESTS", "") not in ("", "0")  # make check-vm-all
-collect_ignore = [] if ALL else ["test_agent.py"]  # two minutes; check-long runs it, too
+collect_ignore = [] if ALL else ["test_agent.py", "test_stories.py"]
+"""Minutes long; check-long and check-e2e-all run them, too."""
 PARAMETERS = {"guest_kernel": KERNELS, "newer_guest_kernel": KERNELS if ALL else KERNELS[-2:]}
 
 

@@ -19,6 +19,7 @@ from typing import Any
 CGROUPS = Path("/sys/fs/cgroup")
 RECORDS = Path("/disk/oom")
 SWAP = Path("/disk/swap")
+RECORDING = Path("/disk/node.mtr")
 MIB = 1 << 20
 SWAP_MIB, SWAP_LIMIT, SWAPPED_LIVE = 96, 64, 104
 BLOBS, BLOB_MIB = 2, 60
@@ -27,10 +28,10 @@ CRITICAL = "-997"
 """What the kubelet gives to containers of node-critical pods, so that others go first."""
 WATCHED = "3s"
 STEP_MIB = 8
-SHORT = 0.15
-"""Below a tenth the node is short; memtrace itself takes some when it looks."""
+SHORT, HELD = 0.075, 8.0
+"""Of its memory: below a tenth the node is short. Seconds for which it stays so."""
 LIMIT = "memory limit"
-SECONDS = 60
+SECONDS = 150
 
 Said = dict[str, Any]
 
@@ -88,11 +89,17 @@ class Service:
         self.child.wait()
 
 
-def explain(place: Path) -> Said:
-    """What memtrace says of a cgroup."""
+def explain(place: Path, *more: str) -> Said:
+    """What memtrace says of a cgroup; `more` arguments may name a recording."""
     path = "/" + str(place.relative_to(CGROUPS))
-    command = ["python3", "-m", "memtrace", "explain", path, "--for", WATCHED, "--json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=SECONDS, check=True)
+    command = ["python3", "-m", "memtrace", "explain", path, "--for", WATCHED, "--json", *more]
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # a terminal, where it would tell how far it is
+        timeout=SECONDS,
+        check=True,
+    )
     say(f"explained {path}")
     said: Said = json.loads(done.stdout)
     return said
@@ -123,7 +130,7 @@ def use_swap() -> Said:
     place = cgroup("swapping", memory__max=str(SWAP_LIMIT * MIB))
     service = Service(place, "/bin/service", GOMAXPROCS="64", GOMEMLIMIT=f"{2 * SWAP_LIMIT}MiB")
     service.order(f"encoders 8 {SWAPPED_LIVE // 8}")
-    said = explain(place)
+    said = explain(place, "--no-baseline")  # nothing of this is about files
     kernel = figures(place)
     service.end()
     subprocess.run(["swapoff", SWAP], check=True)
@@ -133,7 +140,9 @@ def use_swap() -> Said:
 
 def kubelet() -> int:
     """A process of that name in its unit, with some memory."""
-    place = cgroup("system.slice/kubelet.service")
+    place = CGROUPS / "system.slice/kubelet.service"
+    if not place.exists():
+        cgroup("system.slice/kubelet.service")
     pid = os.fork()
     if pid == 0:
         (place / "cgroup.procs").write_text("0")
@@ -219,41 +228,58 @@ def watch_kills() -> subprocess.Popen[bytes]:
     return watching
 
 
+def record() -> subprocess.Popen[bytes]:
+    """A recording beside it: explaining at the moment would take memory that the node lacks."""
+    command = ["python3", "-m", "memtrace", "record", RECORDING, "1", "--no-baseline"]
+    recording = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if not until(RECORDING.exists):
+        raise SystemExit("record does not begin")
+    return recording
+
+
 def died(pid: int) -> bool:
     """Whether a child of ours has ended."""
     return os.waitpid(pid, os.WNOHANG)[0] != 0
 
 
 def fill_the_node() -> Said:
-    """S2: explained when the node is short, then the kubelet is killed, and that is told."""
+    """S2: recorded when the node is short, then the kubelet is killed, and that is told."""
     watching, victim = watch_kills(), kubelet()
     _, server = mirror()
-    hog = Hog()
+    recording, hog = record(), Hog()
     while left() > SHORT:
         hog.grow()
-    said, kernel = explain(hog.place), figures(hog.place)
+        time.sleep(0.1)
+    say(f"the node is short, {hog.kept} MiB are kept")
+    time.sleep(HELD)
+    kernel, held = figures(hog.place), not died(victim)
+    recording.send_signal(signal.SIGINT)
+    recording.wait(SECONDS)
     while not died(victim) and hog.grow():
         time.sleep(0.2)
-    say("filled")
-    record, kept = until(first_record), hog.kept
+    say(f"the node is out of memory, {hog.kept} MiB are kept")
+    told, kept = until(first_record), hog.kept
     hog.end()
-    limit = next(each["to"] for each in said["verdict"]["advice"] if each["setting"] == LIMIT)
-    spared = kubelet()
-    bounded = Hog(memory__max=str(limit))
+    said = explain(CGROUPS / "kubepods/hog", "--from", str(RECORDING))
+    say(said["verdict"]["claim"])
+    advice = {each["setting"]: each["to"] for each in said["verdict"]["advice"]}
+    limit = advice.get(LIMIT, 0)
+    spared, bounded = kubelet(), Hog(memory__max=str(limit))
     while bounded.grow():
-        pass
-    bounded_at = bounded.kept
+        time.sleep(0.1)
     bounded.end()
     server.end()
     watching.send_signal(signal.SIGINT)
     return {
         "said": said,
         "kernel": kernel,
-        "record": record,
+        "held": held,
+        "record": told,
         "victim": victim,
         "kept": kept * MIB,
-        "bounded": {"limit": limit, "kept": bounded_at * MIB, "kubelet lives": not died(spared)},
-        "watch": watching.wait(30),
+        "limit": limit,
+        "spared": not died(spared),
+        "watch": watching.wait(SECONDS),
     }
 
 
