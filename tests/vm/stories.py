@@ -121,37 +121,43 @@ def figures(place: Path) -> dict[str, int]:
 
 
 def use_swap() -> Said:
-    """A service under a limit below what it keeps, and swap for the rest."""
+    """A program under a limit below what it keeps, and swap for the rest."""
     SWAP.write_bytes(bytes(SWAP_MIB * MIB))
     SWAP.chmod(0o600)
     os.sync()
     subprocess.run(["mkswap", SWAP], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["swapon", SWAP], check=True)
     place = cgroup("swapping", memory__max=str(SWAP_LIMIT * MIB))
-    service = Service(place, "/bin/service", GOMAXPROCS="64", GOMEMLIMIT=f"{2 * SWAP_LIMIT}MiB")
-    service.order(f"encoders 8 {SWAPPED_LIVE // 8}")
+    pid = keeper(place, "swapping", SWAPPED_LIVE)
+    until(lambda: sum(figures(place)[name] for name in ("anon", "swap")) > SWAPPED_LIVE * MIB)
     said = explain(place, "--no-baseline")  # nothing of this is about files
     kernel = figures(place)
-    service.end()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
     subprocess.run(["swapoff", SWAP], check=True)
     SWAP.unlink()
     return {"said": said, "kernel": kernel}
 
 
-def kubelet() -> int:
-    """A process of that name in its unit, with some memory."""
-    place = CGROUPS / "system.slice/kubelet.service"
-    if not place.exists():
-        cgroup("system.slice/kubelet.service")
+def keeper(place: Path, name: str, mib: int) -> int:
+    """A process of that name in a cgroup that keeps so much."""
     pid = os.fork()
     if pid == 0:
         (place / "cgroup.procs").write_text("0")
         Path("/proc/self/oom_score_adj").write_text("0")
-        Path("/proc/self/comm").write_text("kubelet")
-        kept = bytearray(os.urandom(4096)) * (KUBELET_MIB * MIB // 4096)
+        Path("/proc/self/comm").write_text(name)
+        kept = bytearray(os.urandom(4096)) * (mib * MIB // 4096)
         while kept:
             time.sleep(60)
     return pid
+
+
+def kubelet() -> int:
+    """One of that name in its unit."""
+    place = CGROUPS / "system.slice/kubelet.service"
+    if not place.exists():
+        cgroup("system.slice/kubelet.service")
+    return keeper(place, "kubelet", KUBELET_MIB)
 
 
 def mirror() -> tuple[Path, Service]:

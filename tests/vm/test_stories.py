@@ -37,7 +37,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_s6_swap_in_use(said: dict[str, Any]) -> None:
     """As much as the kernel says, and the limit with which it would fit."""
-    told = Told("S6 swap", "a guest: Go keeps 104 MiB under a limit of 64 MiB, with swap")
+    told = Told("S6 swap", "a guest: a program keeps 104 MiB under a limit of 64 MiB, with swap")
     swap, verdict = said["swap"], said["swap"]["said"]["verdict"]
     told.heard(verdict, "swap_in_use")
     told.figure("in swap", verdict["bytes"], swap["kernel"]["swap"])
