@@ -19,7 +19,8 @@ class Aside(Generic[Result]):
     """Hand in a job, ask for its result later. What a job raises is raised by `take`."""
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[Callable[[], Result]] = SimpleQueue()
+        self._jobs: SimpleQueue[Callable[[], Result] | None] = SimpleQueue()  # None: the end
+        self._last: Callable[[], object] = lambda: None
         self._thread: threading.Thread | None = None  # one for all jobs, from the first on
         self._done = threading.Event()
         self._busy = False
@@ -57,9 +58,20 @@ class Aside(Generic[Result]):
             raise self._error
         return self._result
 
+    def finish(self, last: Callable[[], object]) -> None:
+        """Have `last` done after what is under way, and the thread end; `start` no more."""
+        if self._thread is None:
+            last()
+            return
+        self._busy, self._last = True, last
+        self._jobs.put(None)
+
     def _work(self) -> None:
         while True:
             job = self._jobs.get()
+            if job is None:
+                self._last()
+                return
             try:
                 self._result = job()
             except Exception as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from memtrace.collect.go_memory import GoMemory
 from memtrace.collect.watches.briefly import briefly, short
-from memtrace.collect.watches.code import CodeNames
+from memtrace.collect.watches.code import CodeNames, Process
 from memtrace.golang.elf import Elf
 from memtrace.golang.heap_profile import (
     MAX_BUCKETS,
@@ -29,6 +29,7 @@ from memtrace.samples import GoHeapFunctions, GoProcess, HeapFunction
 NAMED = 1000
 """Stacks of a profile that get names, those that hold most; others are in the sum only."""
 FRAMES = 16
+MAX_NAME_BYTES = 16 << 20
 _RUNTIME = ("runtime.", "internal/runtime/")
 _ENDED = "the process ended before its heap profile was read"
 _OFF = "the program keeps no heap profile: its runtime.MemProfileRate is 0"
@@ -43,7 +44,7 @@ def heap_functions(
     root: Path, processes: Iterable[tuple[GoProcess, GoMemory | None]]
 ) -> dict[int, GoHeapFunctions]:
     """Who holds the heap of each process, by pid, or why it is not known."""
-    names = CodeNames(root)
+    names = CodeNames(root, MAX_NAME_BYTES)
     try:
         return {one.pid: _of(root, names, one, memory) for one, memory in processes}
     finally:
@@ -67,10 +68,10 @@ def _read(root: Path, names: CodeNames, process: GoProcess, memory: GoMemory) ->
         return GoHeapFunctions(reason=_LEFT_OUT if _left_out(root, process.pid) else _OFF)
     except Refusal as refusal:
         return GoHeapFunctions(reason=refusal.reason)
-    return _named(profile, names, (process.pid, process.start))
+    return _named(profile, names, (process.pid, process.start, None))
 
 
-def _named(profile: HeapProfile, names: CodeNames, process: tuple[int, int]) -> GoHeapFunctions:
+def _named(profile: HeapProfile, names: CodeNames, process: Process) -> GoHeapFunctions:
     """The largest stacks by their functions; the frames are those of the largest of each."""
     rows: dict[str | None, HeapFunction] = {}
     for held in nlargest(NAMED, profile.held, key=attrgetter("size")):

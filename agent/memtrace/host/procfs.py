@@ -25,6 +25,7 @@ _START_SHIFT = 20  # wire.h: start is start_boottime >> 20, in 32 bits
 _START_MASK = 0xFFFF_FFFF
 _DELETED = " (deleted)"
 _FLAGS = 6  # field 9 of proc_pid_stat(5), counted from behind the command
+_TEXT = 23  # field 26
 _KERNEL_THREAD = 0x0020_0000  # PF_KTHREAD of include/linux/sched.h, the same since Linux 2.6.27
 
 
@@ -135,6 +136,20 @@ def same_start(ticks: int, start: int) -> bool:
     first = ticks * _TICK_NS >> _START_SHIFT
     last = ((ticks + 1) * _TICK_NS - 1) >> _START_SHIFT
     return (start - first) & _START_MASK <= last - first
+
+
+def runs_from(root: Path, pid: int, start: int, text: int) -> bool:
+    """Whether a process is the one the BPF side saw, with its code still where it was.
+
+    `start`: as `same_start` has it, `text`: mm.start_code, field 26 of proc_pid_stat(5); 0 and 1
+    stand there for who may not know it, and are taken for any.
+    """
+    data = read_bytes(root / f"proc/{pid}/stat", _SMALL) or b""
+    words = data.rpartition(b")")[2].split()
+    ticks = parse_start_ticks(data)
+    if ticks is None or len(words) <= _TEXT or not same_start(ticks, start):
+        return False
+    return words[_TEXT] in (b"0", b"1", b"%d" % text)
 
 
 def pids_in(hierarchy: Hierarchy, path: str) -> tuple[int, ...]:

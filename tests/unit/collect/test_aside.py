@@ -43,3 +43,24 @@ def test_what_a_job_raises_is_raised_where_it_is_taken() -> None:
     with pytest.raises(OSError, match="gone"):
         aside.take(5)
     assert not aside.busy
+
+
+def test_the_last_job_comes_after_what_hangs() -> None:
+    """Whoever ends it does not wait; the thread ends with it."""
+    aside: Aside[int] = Aside()
+    end, done = threading.Event(), threading.Event()
+    aside.start(lambda: len([end.wait(5)]))
+    aside.finish(done.set)
+    assert not done.is_set()
+    end.set()
+    assert done.wait(5)
+    assert aside._thread is not None
+    aside._thread.join(5)
+    assert not aside._thread.is_alive()
+
+
+def test_without_any_job_the_last_one_is_done_at_once() -> None:
+    """There is no thread."""
+    done = threading.Event()
+    Aside[int]().finish(done.set)
+    assert done.is_set()

@@ -48,10 +48,10 @@ class Memory:
 class Names:
     """Stands for CodeNames."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, _most: int) -> None:
         self.root = root
 
-    def frames(self, _process: tuple[int, int], pcs: Sequence[int]) -> tuple[str, ...]:
+    def frames(self, _process: tuple[int, int, None], pcs: Sequence[int]) -> tuple[str, ...]:
         """By the table above."""
         return tuple(NAMES[pc] for pc in pcs)
 

@@ -70,6 +70,27 @@ def test_the_base_of_the_namespace_is_where_this_process_is_found(tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    ("start", "text", "field", "same"),
+    [
+        (0, 0x401000, "4198400", True),
+        (0, 0x402000, "4198400", False),
+        (0, 0x402000, "1", True),
+        (1 << 20, 0x401000, "4198400", False),
+        (0, 0x401000, "", False),
+    ],
+)
+def test_a_program_is_the_one_that_was_seen(
+    tmp_path: Path, start: int, text: int, field: str, same: bool
+) -> None:
+    """By its start, and where its code begins; 1 stands there for who may not know it."""
+    before = "42 (a b) S 1 42 42 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 311546 9 9 99"
+    trees.write(tmp_path, "proc/42/stat", f"{before} {field}\n")
+    begun = 311546 * 10_000_000 >> 20
+    assert procfs.runs_from(tmp_path, 42, begun + start, text) is same
+    assert not procfs.runs_from(tmp_path, 43, begun, text)
+
+
+@pytest.mark.parametrize(
     ("stat", "kernels"),
     [
         ("2 (kthreadd) S 0 0 0 0 -1 2129984 0 0", True),  # as Linux 6.18 has it

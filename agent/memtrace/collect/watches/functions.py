@@ -1,31 +1,27 @@
 """Sampled stacks of page-cache growth as rows with names: by cgroup, and for each driver.
 
-Wires the watch that samples (stacks.py) and what knows names (code.py).
+Wires the watch that samples (stacks.py) and what names them aside (telling.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import nlargest
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memtrace.collect.watches.briefly import briefly
-from memtrace.collect.watches.stacks import StackRow as Sampled
 from memtrace.collect.watches.stacks import StackWatch
 from memtrace.kernel import wire
-from memtrace.samples import KINDS, FileId, StackRow
+from memtrace.samples import Feature, FileId, StackRow
 
 if TYPE_CHECKING:
-    from memtrace.collect.watches.code import CodeNames
+    from memtrace.collect.watches.telling import Amounts, Code, Telling, Told
 
-ROWS = 40
-FRAMES = 16
-"""Functions of a stack that are kept, the innermost."""
+PATIENCE_SECONDS, STUCK_SECONDS = 0.05, 30.0
+"""How long names are waited for, and when it is said that they do not come."""
+_STUCK = "stacks stand still: a program's file system does not answer"
 
 Driver = tuple[FileId, int, str]  # file, tgid, kind: what tells the rows of drivers apart
-Code = tuple[int, int, int, tuple[str, ...]]  # tgid, start, kind, functions
 
 
 class Functions:
@@ -36,26 +32,31 @@ class Functions:
     ) -> None:
         self.watch = watch
         self._root = root
-        self._code: CodeNames | None = None
+        self._telling: Telling | None = None
         self._comm = comm
         self._page = page
+        self._asked: set[int] = set()  # cgroups that are being named
+        self._late: set[int] = set()  # cgroups that have names to come
+        self._full = self._afresh = False
         self._stacks: dict[int, tuple[StackRow, ...]] = {}
         self._functions: dict[int, dict[Driver, str]] = {}
         self.changed: set[int] = set()  # cgroups with other rows since it was cleared
 
+    @property
+    def feature(self) -> Feature:
+        """Whether stacks are told, and why not."""
+        stuck = self._telling is not None and self._telling.busy_for() > STUCK_SECONDS
+        return Feature(False, _STUCK) if stuck else self.watch.feature
+
     def gather(self) -> None:
-        """Take what was sampled, and name what changed while its processes live."""
+        """Take what was sampled, and have what changed named while its processes live."""
         self.watch.gather()
-        if not self.watch.table.changed:
-            return
-        by_cgroup: dict[int, list[Sampled]] = {}
-        for row in self.watch.table.rows(self._page):
-            if row.cgroup_id in self.watch.table.changed:
-                by_cgroup.setdefault(row.cgroup_id, []).append(row)
-        for cgroup in self.watch.table.changed:
-            self._describe(cgroup, by_cgroup.get(cgroup, []))
-        self.changed |= self.watch.table.changed
-        self.watch.table.changed.clear()
+        self._take(0.0)
+        table = self.watch.table
+        if (table.changed or self._late) and not (self._telling and self._telling.busy):
+            self._begin(table.changed | self._late)
+            table.changed.clear()
+            self._take(PATIENCE_SECONDS)
 
     def of(self, cgroup: int) -> tuple[StackRow, ...] | None:
         """The rows of a cgroup alone, the largest first; None while nobody watches."""
@@ -67,6 +68,8 @@ class Functions:
 
     def forget(self, cgroup: int) -> None:
         """The cgroup is gone."""
+        self._asked.discard(cgroup)
+        self._late.discard(cgroup)
         self._stacks.pop(cgroup, None)
         self._functions.pop(cgroup, None)
 
@@ -75,52 +78,46 @@ class Functions:
         self.watch.disarm()
         self.watch.table.changed.clear()
         self.changed |= self._stacks.keys()
-        if self._code is not None:
-            self._code.close()
-        self._stacks.clear()
-        self._functions.clear()
+        if self._telling is not None:
+            self._telling.close()
+        self._telling = None
+        for each in (self._asked, self._late, self._stacks, self._functions):
+            each.clear()
+        self._full = False
 
-    def _describe(self, cgroup: int, rows: list[Sampled]) -> None:
-        names = self._code_names()
-        code: dict[Code, tuple[int, int]] = {}
-        drivers: dict[Driver, dict[str, int]] = {}
-        for row in rows:
-            frames = names.frames((row.tgid, row.start), row.pcs)[:FRAMES]
-            key = row.tgid, row.start, row.kind, frames
-            amount, samples = code.get(key, (0, 0))
-            code[key] = amount + row.bytes, samples + row.samples
-            function = briefly(frames)
-            if function is not None:
-                inode, device, generation = wire.FILE.unpack(row.file)
-                driver = FileId(device, inode, generation), row.tgid, _kind(row.kind)
-                shares = drivers.setdefault(driver, {})
-                shares[function] = shares.get(function, 0) + row.bytes
-        largest = nlargest(ROWS, code.items(), key=itemgetter(1))
-        self._stacks[cgroup] = tuple(self._row(key, amounts) for key, amounts in largest)
-        self._functions[cgroup] = {
-            driver: max(shares, key=shares.__getitem__) for driver, shares in drivers.items()
-        }
+    def _begin(self, cgroups: set[int]) -> None:
+        """Have these named; all that there are once there was no room for more names."""
+        self._afresh, self._full = self._full, False
+        rows = self.watch.table.rows(self._page, None if self._afresh else cgroups)
+        self._asked = {row.cgroup_id for row in rows} | cgroups
+        self._late.clear()
+        if self._telling is None:
+            from memtrace.collect.watches.telling import Telling
 
-    def _code_names(self) -> CodeNames:
-        """What knows names; not imported before something is to be named."""
-        if self._code is None:
-            from memtrace.collect.watches.code import CodeNames
+            self._telling = Telling(self._root)
+        self._telling.start(frozenset(self._asked), rows, self._afresh)
 
-            self._code = CodeNames(self._root)
-        return self._code
+    def _take(self, seconds: float) -> None:
+        told = None if self._telling is None else self._telling.take(seconds)
+        if told is None:
+            return
+        if self._afresh:  # what had names that are given up
+            self.changed |= self._stacks.keys()
+            self._stacks.clear()
+            self._functions.clear()
+        self._keep(told)
+        self._full = told.full
+        self._late = set() if told.complete else set(self._asked)
 
-    def _row(self, key: Code, amounts: tuple[int, int]) -> StackRow:
-        tgid, start, kind, frames = key
-        return StackRow(
-            tgid,
-            start,
-            self._comm(wire.PROCESS.pack(tgid, start)),
-            _kind(kind),
-            briefly(frames),
-            frames,
-            *amounts,
-        )
+    def _keep(self, told: Told) -> None:
+        for cgroup in self._asked:
+            rows = tuple(self._row(*each) for each in told.stacks[cgroup])
+            functions = told.functions[cgroup]
+            if (rows, functions) != (self._stacks.get(cgroup), self._functions.get(cgroup)):
+                self._stacks[cgroup], self._functions[cgroup] = rows, functions
+                self.changed.add(cgroup)
 
-
-def _kind(number: int) -> str:
-    return KINDS[number] if number < len(KINDS) else "other"
+    def _row(self, code: Code, amounts: Amounts) -> StackRow:
+        tgid, start, kind, frames = code
+        comm = self._comm(wire.PROCESS.pack(tgid, start))
+        return StackRow(tgid, start, comm, kind, briefly(frames), frames, *amounts)

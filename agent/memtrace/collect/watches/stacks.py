@@ -6,7 +6,7 @@ Bounded, and without names: program counters are golang/'s and ELF's to translat
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from heapq import nlargest
 from typing import NamedTuple
 
@@ -74,9 +74,13 @@ class StackTable:
             self._rows = dict(kept)
             self.given_up += total - sum(row[0] for row in self._rows.values())
 
-    def rows(self, page: int) -> list[StackRow]:
-        """Everything so far; `page` is the bytes of a page."""
-        return [_row(place, amounts, page) for place, amounts in self._rows.items()]
+    def rows(self, page: int, cgroups: Set[int] | None = None) -> list[StackRow]:
+        """Everything so far, of these cgroups or of all; `page` is the bytes of a page."""
+        return [
+            _row(place, amounts, page)
+            for place, amounts in self._rows.items()
+            if cgroups is None or place.cgroup_id in cgroups
+        ]
 
     def clear(self) -> None:
         """Forget everything."""

@@ -104,7 +104,8 @@ class Watching:
 
     def features(self) -> dict[str, Feature]:
         """What may be watched, by name: whether it is, and why not."""
-        return {name: watch.feature for name, watch in self._all.items()}
+        found = {name: watch.feature for name, watch in self._all.items()}
+        return {**found, STACKS: self._functions.feature}
 
     def forget(self, cgroup: int) -> None:
         """The cgroup is released."""
