@@ -64,8 +64,10 @@ class Symbols:
         return None if address is None else self.name(address)
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Give the descriptor and the memory back: the cache holds this object, as it holds it."""
         os.close(self._fd)
+        self._elf = self._go = self._others = None
+        self._cached.cache_clear()
 
     def _look(self) -> None:
         self._elf = Elf(self._fd)

@@ -207,8 +207,8 @@ def test_the_largest_are_named_first_wherever_they_are(
     watch = Watch()
     for number in range(1, 30):
         watch.sample(number % 3, number, pages=number)
-    one = telling.Telling(tmp_path)
-    one.start({0, 1, 2}, watch.table.rows(PAGE), afresh=False)
+    one = telling.Telling(tmp_path, PAGE)
+    one.start({0, 1, 2}, watch.table.items(None), afresh=False)
     told = one.take(10)
     one.close()
     assert told is not None

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,3 +135,13 @@ def test_a_table_read_in_pieces_is_one(
     assert [pieces.name(at) for at in places] == expected
     assert pieces.size == whole.size > 0
     pieces.close()
+
+
+def test_what_is_closed_keeps_no_memory(libc: tuple[Symbols, int]) -> None:
+    """At once, not when Python looks for garbage."""
+    with open(mapped_libc()[0], "rb") as file:
+        symbols = Symbols(file.fileno())
+    symbols.name(0x50000)
+    table = weakref.ref(symbols._symbols())
+    symbols.close()
+    assert table() is None

@@ -88,14 +88,14 @@ class Functions:
     def _begin(self, cgroups: set[int]) -> None:
         """Have these named; all that there are once there was no room for more names."""
         self._afresh, self._full = self._full, False
-        rows = self.watch.table.rows(self._page, None if self._afresh else cgroups)
-        self._asked = {row.cgroup_id for row in rows} | cgroups
+        items = self.watch.table.items(None if self._afresh else cgroups)
+        self._asked = {place.cgroup_id for place, _ in items} | cgroups
         self._late.clear()
         if self._telling is None:
             from memtrace.collect.watches.telling import Telling
 
-            self._telling = Telling(self._root)
-        self._telling.start(frozenset(self._asked), rows, self._afresh)
+            self._telling = Telling(self._root, self._page)
+        self._telling.start(frozenset(self._asked), items, self._afresh)
 
     def _take(self, seconds: float) -> None:
         told = None if self._telling is None else self._telling.take(seconds)

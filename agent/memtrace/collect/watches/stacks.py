@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Set
 from heapq import nlargest
+from operator import itemgetter
 from typing import NamedTuple
 
 from memtrace.collect.watches.on_demand import Watch
@@ -21,6 +22,9 @@ PERIOD = 64
 MAX_ROWS = 4096
 """Rows that are remembered; from there on the smallest half is given up."""
 EXACTNESS = f"sampled: one of {PERIOD} pages, by chance"
+
+
+Counted = tuple[int, int, int]  # pages, samples, where the code begins
 
 
 class Place(NamedTuple):
@@ -59,7 +63,7 @@ class StackTable:
     """
 
     def __init__(self) -> None:
-        self._rows: dict[Place, tuple[int, int, int]] = {}
+        self._rows: dict[Place, Counted] = {}
         self.changed: set[int] = set()
         self.given_up = 0
 
@@ -74,13 +78,17 @@ class StackTable:
             self._rows = dict(kept)
             self.given_up += total - sum(row[0] for row in self._rows.values())
 
-    def rows(self, page: int, cgroups: Set[int] | None = None) -> list[StackRow]:
-        """Everything so far, of these cgroups or of all; `page` is the bytes of a page."""
-        return [
-            _row(place, amounts, page)
-            for place, amounts in self._rows.items()
-            if cgroups is None or place.cgroup_id in cgroups
+    def rows(self, page: int) -> list[StackRow]:
+        """Everything so far; `page` is the bytes of a page."""
+        return [row_of(place, amounts, page) for place, amounts in self._rows.items()]
+
+    def items(self, cgroups: Set[int] | None) -> list[tuple[Place, Counted]]:
+        """What `row_of` makes rows of, of these cgroups or of all; the most pages first."""
+        found = [
+            item for item in self._rows.items() if cgroups is None or item[0].cgroup_id in cgroups
         ]
+        found.sort(key=itemgetter(1), reverse=True)
+        return found
 
     def clear(self) -> None:
         """Forget everything."""
@@ -115,7 +123,8 @@ def decode(chunks: Iterable[Chunk]) -> Iterator[tuple[Place, int, int, int]]:
             yield Place(cgroup, file, process, kind, pcs.rstrip(b"\0")), pages, samples, text
 
 
-def _row(place: Place, amounts: tuple[int, int, int], page: int) -> StackRow:
+def row_of(place: Place, amounts: Counted, page: int) -> StackRow:
+    """A row with its addresses; `page` is the bytes of a page."""
     pages, samples, text = amounts
     tgid, start = wire.PROCESS.unpack(place.process)
     pcs = place.pcs + bytes(-len(place.pcs) % 8)  # an address may end in zeros

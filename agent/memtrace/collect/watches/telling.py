@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from heapq import nlargest
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from memtrace.collect.aside import Aside
 from memtrace.collect.watches.briefly import briefly
 from memtrace.collect.watches.code import CodeNames
 from memtrace.collect.watches.functions import Driver
-from memtrace.collect.watches.stacks import StackRow
+from memtrace.collect.watches.stacks import Counted, Place, StackRow, row_of
 from memtrace.kernel import wire
 from memtrace.samples import KINDS, FileId
 
@@ -25,11 +25,12 @@ FRAMES = 16
 """Functions of a stack that are named, the innermost."""
 MAX_FUNCTION = 256
 """Characters of what is told of a driver."""
-BUDGET_SECONDS = 0.1
+BUDGET_SECONDS = 0.2
 """For new names, each time."""
 
 Code = tuple[int, int, str, tuple[str, ...]]  # tgid, start, kind, functions
 Amounts = tuple[int, int]  # bytes, samples
+Item = tuple[Place, Counted]
 Named = tuple[StackRow, tuple[str, ...]]
 
 
@@ -46,9 +47,13 @@ class Told(NamedTuple):
 
 
 class Telling:
-    """Hand in rows with `start`, `take` what they say; `close` it, whatever is under way."""
+    """Hand in rows with `start`, `take` what they say; `close` it, whatever is under way.
 
-    def __init__(self, root: Path) -> None:
+    `page` is the bytes of a page.
+    """
+
+    def __init__(self, root: Path, page: int) -> None:
+        self._page = page
         self._names = CodeNames(root)
         self._aside: Aside[Told] = Aside()
 
@@ -61,9 +66,9 @@ class Telling:
         """Seconds since it was begun; 0 without anything."""
         return self._aside.busy_for()
 
-    def start(self, cgroups: Set[int], rows: Sequence[StackRow], afresh: bool) -> None:
-        """Begin with all rows of these cgroups. `afresh`: give up all names before."""
-        self._aside.start(lambda: self._tell(cgroups, rows, afresh))
+    def start(self, cgroups: Set[int], items: Sequence[Item], afresh: bool) -> None:
+        """Begin with all of these cgroups. `afresh`: give up all names before."""
+        self._aside.start(lambda: self._tell(cgroups, items, afresh))
 
     def take(self, seconds: float) -> Told | None:
         """What they say, waiting at most so long; None: not yet."""
@@ -73,15 +78,16 @@ class Telling:
         """Give all descriptors back, after what is under way."""
         self._aside.finish(self._names.close)
 
-    def _tell(self, cgroups: Set[int], rows: Sequence[StackRow], afresh: bool) -> Told:
-        """The largest get their names first, in whatever cgroup they are."""
+    def _tell(self, cgroups: Set[int], items: Sequence[Item], afresh: bool) -> Told:
+        """The first get their names first: the largest, in whatever cgroup they are."""
         if afresh:
             self._names.forget()
         self._names.begin(BUDGET_SECONDS)
         named: dict[int, list[Named]] = {cgroup: [] for cgroup in cgroups}
-        for row in sorted(rows, key=attrgetter("bytes"), reverse=True):
+        for place, amounts in items:
+            row = row_of(place, amounts, self._page)
             frames = self._names.frames((row.tgid, row.start, row.text), row.pcs[:FRAMES])
-            named[row.cgroup_id].append((row, frames))
+            named[row.cgroup_id].append((row._replace(pcs=()), frames))  # thousands of them
         return Told(
             {cgroup: _by_code(each) for cgroup, each in named.items()},
             {cgroup: _by_driver(each) for cgroup, each in named.items()},
