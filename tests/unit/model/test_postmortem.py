@@ -200,9 +200,10 @@ def go_killed(heap: Any, **facts: Any) -> Verdict:
 
 
 def _with_go(cgroup: CgroupSample, heap: Any, facts: dict[str, Any]) -> CgroupSample:
-    if cgroup.path != "/pod/web":
+    if cgroup.path != "/pod/web" or cgroup.memory is None:
         return cgroup
-    return replace(cgroup, go=(process(heap, pid=42, **facts),))
+    memory = replace(cgroup.memory, kernel_bytes=0, shmem_bytes=0, active_file_bytes=0)
+    return replace(cgroup, memory=memory, go=(process(heap, pid=42, **facts),))
 
 
 def test_a_heap_goal_beyond_the_limit_explains_the_kill() -> None:

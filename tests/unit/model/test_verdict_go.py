@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -86,6 +87,14 @@ def test_where_the_live_heap_does_not_fit_no_memory_limit_is_advised() -> None:
     assert verdict.id == "go_goal_over_limit"
     assert advised(verdict, "GOMEMLIMIT").proposed == "unset"
     assert advised(verdict, "memory limit").proposed >= 1400 * MIB
+
+
+def test_what_is_unknown_is_not_said_to_be_too_little() -> None:
+    """Without the figures of what is beside it no GOMEMLIMIT is advised, nor advised against."""
+    unknown = replace(memory(460, limit=800), active_file_bytes=None)
+    verdict = judged(at(0.0, one(unknown, process(heap(420, mapped=450)))))
+    assert verdict.id == "go_goal_over_limit"
+    assert [advice.setting for advice in verdict.advice] == ["memory limit"]
 
 
 def test_a_memory_limit_at_the_limit() -> None:
@@ -242,11 +251,11 @@ def test_a_few_samples_tell_no_trend() -> None:
     assert growing(5.0, 120, seconds=6).id == "healthy"
 
 
-def test_advice_of_two_programs_in_one_container_shares_the_limit() -> None:
-    """Each in proportion to what it holds."""
+def test_another_go_program_has_to_fit_beside_it() -> None:
+    """What its runtime has mapped is none of this one's."""
     large, small = heap(300, mapped=300), heap(100, 500, mapped=100)
     first = process(large)
     second = GoProcess(8, 1, "other", "go", version="go1.25.5", heap=small)
     verdict = judged(at(0.0, one(memory(400, limit=500), first, second)))
     assert verdict.id == "go_goal_over_limit"
-    assert advised(verdict, "GOMEMLIMIT").proposed == 337 * MIB  # three quarters of 450
+    assert advised(verdict, "GOMEMLIMIT").proposed == 400 * MIB  # of 500

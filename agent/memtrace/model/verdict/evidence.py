@@ -17,6 +17,8 @@ _FILES = 3
 _CAUSES = 2
 _CACHES = 2
 _PROCESSES = 2
+_LITTLE = 0.01
+"""Of the cache: files and causes of less are not named."""
 _MOST = 0.5
 """Of what was added: from there on one kind of I/O by one program is what filled the cache."""
 
@@ -96,7 +98,10 @@ def read_by(case: Case) -> str:
 
 
 def of_files(case: Case) -> Iterator[Evidence]:
-    known = [file for file in case.rows.files if file.resident_bytes and target(file.row)]
+    least = _LITTLE * (case.memory.file_bytes or 0)
+    known = [
+        file for file in case.rows.files if (file.resident_bytes or 0) > least and target(file.row)
+    ]
     for file in known[:_FILES]:
         used = who(file)
         beside = f" ({used})" if used else ""
@@ -108,6 +113,8 @@ def of_files(case: Case) -> Iterator[Evidence]:
 
 def _causes(case: Case) -> Iterator[Evidence]:
     for driver in case.rows.drivers[:_CAUSES]:
+        if driver.added_bytes <= _LITTLE * (case.memory.file_bytes or 0):
+            break
         sampled = ", by sampled stacks" if driver.row.function else ""
         yield bytes_of(f"added by {cause(driver)}{_function(driver)}{sampled}", driver.added_bytes)
 

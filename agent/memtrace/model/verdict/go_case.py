@@ -120,7 +120,7 @@ def heap_evidence(program: Program) -> tuple[Evidence, ...]:
         _memory_limit(heap),
         Evidence("GOMAXPROCS", heap.gomaxprocs, ""),
         bytes_of("effective memory limit", row.beside.limit_bytes),
-        bytes_of("memory outside of Go's runtime that cannot be dropped", row.beside.other_bytes),
+        bytes_of("memory outside of its runtime that cannot be dropped", row.beside.other_bytes),
         bytes_of("files in use (active file cache)", row.beside.file_bytes),
     )
 
@@ -148,7 +148,7 @@ def set_memory_limit(program: Program) -> tuple[Advice, ...]:
     if advised is None or not program.holds_live:
         return ()
     why = (
-        f"min(0.9 x limit, limit - {size(beside.other_bytes)} outside of Go - "
+        f"min(0.9 x limit, limit - {size(beside.other_bytes)} outside of its runtime - "
         f"{size(beside.file_bytes or 0)} of files in use) of {size(beside.limit_bytes)}"
     )
     cost = "CPU time as the live heap comes near it; it holds back garbage, not a leak"

@@ -41,7 +41,7 @@ def _goal(program: Program) -> str:
     """Return the live heap, its goal and the limit."""
     heap, beside = program.heap, program.row.beside
     other = beside.other_bytes
-    outside = f", with {size(other)} outside of Go," if other and _needs(program) else ""
+    outside = f", with {size(other)} outside of its runtime," if other and _needs(program) else ""
     return (
         f"live {size(program.live_bytes)}, goal "
         f"{size(heap.heap_goal_bytes)}{outside} > limit {size(beside.limit_bytes)}"
@@ -89,5 +89,7 @@ def _advice(program: Program) -> tuple[Advice, ...]:
     needed = int((live * (1 + gogc / 100) + other) / NEAR)
     why = f"the live heap of {size(live)} grows to its goal and then is collected"
     larger = advice.limit(program.case, needed, why, "more memory for this container")
+    if beside.advised_bytes is None:
+        return (larger,)
     why = f"below the limit there is no room to collect {size(live)} in: it would spiral"
     return (larger, Advice("GOMEMLIMIT", heap.gomemlimit_bytes, "unset", why, ""))

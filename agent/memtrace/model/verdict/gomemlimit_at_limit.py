@@ -36,7 +36,7 @@ def gomemlimit_at_limit(case: Case) -> Verdict | None:
 def _verdict(program: Program, limit: int, own: int) -> Verdict:
     heap, other = program.heap, program.row.beside.other_bytes
     near = max(heap.mapped_bytes, heap.heap_goal_bytes) >= HALF * limit
-    outside = f"{size(other)} outside of Go's runtime" if other else "what is outside of Go"
+    outside = f"{size(other)} outside of its runtime" if other else "what is outside of it"
     relation = "not below" if own >= limit else "too close to"
     return Verdict(
         "gomemlimit_at_limit",
