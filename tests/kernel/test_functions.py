@@ -17,11 +17,11 @@ SMALL, LARGE = 3001, 5003
 TRIES = 10
 
 
-def named(memtrace: Memtrace, cgroup: Cgroup) -> Any:
-    """The cgroup's row once its stacks are told: they are taken over every two seconds."""
+def named(memtrace: Memtrace, cgroup: Cgroup, pages: int = 0) -> Any:
+    """The cgroup's row once its stacks are told, and so many pages: samples are behind at first."""
     for _ in range(TRIES):
         row = memtrace.next().row(cgroup.path)
-        if row["stacks"]:
+        if row["stacks"] and sum(each["added_bytes"] for each in row["drivers"]) >= pages * PAGE:
             return row
     raise AssertionError("no stack was told")
 
@@ -34,7 +34,7 @@ def test_each_file_has_the_function_that_wrote_it(tmp_path: Path, disk: Path) ->
     with Memtrace("--watch", "stacks") as memtrace, Cgroup("functions") as cgroup:
         memtrace.first()
         child = cgroup.hold(program, directory, str(SMALL), str(LARGE))
-        row = named(memtrace, cgroup)
+        row = named(memtrace, cgroup, SMALL + LARGE)
     told = {Path(each["path"]).name: each for each in row.drivers(kind="write", pid=child.pid)}
     assert told["small"]["added_bytes"] == SMALL * PAGE
     assert told["small"]["function"].startswith("main.write <- main.writeSmall")
