@@ -37,6 +37,7 @@ class BpfBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             return
         root = Path(self.root)
         builder = load_builder(root)
+        builder.ship_sources(root)
         if builder.tool("clang") and builder.tool("llvm-strip"):
             builder.build_all(root)
         else:

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// memtrace: libbpf-only (bpf_loop callbacks)
 /*
  * oom.bpf.c: every kill for want of memory, told at the moment it is decided: by the
  * kernel's OOM killer, through cgroup.kill, or by a daemon known to kill for memory.
@@ -26,8 +25,8 @@
 PROBE(mark_victim)
 {
 	struct task_struct *victim = (struct task_struct *)ARG(ctx, 0);
-	__u64 tgid = BPF_CORE_READ(victim, tgid), killer = bpf_get_current_pid_tgid();
-	__u64 leader = (__u64)BPF_CORE_READ(victim, group_leader);
+	__u64 tgid = SREAD(victim, tgid), killer = bpf_get_current_pid_tgid();
+	__u64 leader = (__u64)SREAD(victim, group_leader);
 	__u64 *sent = MAP_GET(oom_signalled, &tgid);
 	struct oom_scratch *scratch;
 	struct oom_group *group;
@@ -42,6 +41,10 @@ PROBE(mark_victim)
 	tell_kill(scratch, victim, MT_OOM_KERNEL, killer);
 	tell_cause(scratch, victim);
 	group = MAP_GET(oom_groups, &killer);
+	scratch->sought[0] = (__u64)victim;
+	scratch->sought[1] = leader;
+	scratch->sought[2] = group ? group->target : leader;
+	find_places(scratch);
 	if (find_control(scratch, (__u64)victim, leader))
 		group = 0;
 	else if (group && !find_control(scratch, group->target, group->target))
@@ -65,7 +68,7 @@ MT_INLINE bool is_daemon(struct task_struct *task)
 	bpf_get_current_comm(name.comm, sizeof(name.comm));
 	if (!MAP_GET(oom_daemons, &name))
 		return false;
-	return BPF_CORE_READ((struct task_struct___oom *)task, thread_pid, level) == 0;
+	return SREAD2((struct task_struct___oom *)task, thread_pid, level) == 0;
 }
 
 /* Which of the victim's cgroups has this directory; on a hybrid host none. */
@@ -78,7 +81,7 @@ MT_INLINE void tell_target(struct oom_scratch *scratch, __u64 directory)
 #pragma unroll 1
 	for (at = 0; at < MT_OOM_LEVELS && scratch->chain[at]; at++) {
 		memcg = (struct mem_cgroup *)scratch->chain[at];
-		if ((__u64)BPF_CORE_READ(memcg, css.cgroup, kn) != directory)
+		if ((__u64)SREAD2(memcg, css.cgroup, kn) != directory)
 			continue;
 		scratch->record.cause.cgroup = scratch->record.levels[at].cgroup;
 		tell_state(scratch->record.cause.state, scratch->chain[at]);
@@ -94,7 +97,7 @@ MT_INLINE void user_kill(struct task_struct *victim, __u32 how, __u64 target)
 	__u32 mine = MT_SIGNALS;
 
 	scratch = MAP_GET(oom_scratches, &mine);
-	if (!scratch || !BPF_CORE_READ((struct task_struct___oom *)victim, mm))
+	if (!scratch || !SREAD((struct task_struct___oom *)victim, mm))
 		return;
 	tell_kill(scratch, victim, how, killer);
 	if (group &&
@@ -108,7 +111,7 @@ MT_INLINE void user_kill(struct task_struct *victim, __u32 how, __u64 target)
 
 MT_INLINE void user_signal(struct task_struct *victim, bool anonymous)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct mem_cgroup *memcg;
 	__u64 directory;
 
@@ -117,7 +120,7 @@ MT_INLINE void user_signal(struct task_struct *victim, bool anonymous)
 		user_kill(victim, MT_OOM_CGROUP_KILL, directory);
 	} else if (is_daemon(task)) {
 		memcg = task_memcg(victim);
-		user_kill(victim, MT_OOM_DAEMON, (__u64)BPF_CORE_READ(memcg, css.cgroup, kn));
+		user_kill(victim, MT_OOM_DAEMON, (__u64)SREAD2(memcg, css.cgroup, kn));
 	}
 }
 
@@ -133,7 +136,7 @@ PROBE(signal_generate)
 	/* The verifier takes it for a pointer that is never NULL, and would drop what follows. */
 	bpf_probe_read_kernel(&info, sizeof(info), &ctx[1]);
 	if ((__u32)number == SIGKILL && info == SEND_SIG_PRIV) {
-		tgid = BPF_CORE_READ(victim, tgid);
+		tgid = SREAD(victim, tgid);
 		killer = bpf_get_current_pid_tgid();
 		MAP_SET(oom_signalled, &tgid, &killer);
 		return 0;
@@ -146,7 +149,7 @@ PROBE(signal_generate)
 /* For learning the kernel's order: the state of the cgroup whose directory is open as fd. */
 COMMAND(read_state)
 {
-	struct file *file = current_file(bpf_get_current_task_btf(), ARG(ctx, 0));
+	struct file *file = current_file(current_task(), ARG(ctx, 0));
 	struct mem_cgroup *memcg = file ? directory_memcg(file) : 0;
 	struct oom_state *answer;
 	__u32 zero = 0;

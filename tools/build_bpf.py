@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Compile bpf/*.bpf.c into agent/memtrace/bpf/*.bpf.o: the one place that knows how.
 
+The sources are copied beside the objects: the second engine compiles them on the node.
+
 Used by `make build` (as a script) and by the hatchling build hook (as a module).
 An object depends on the sources and the compiler only: paths are relative and DWARF
 is stripped, so two checkouts give the same bytes. Does not load or check anything,
@@ -21,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = Path("bpf")
 OBJECTS = Path("agent/memtrace/bpf")
+SHIPPED = OBJECTS / "src"  # for the BCC engine, which compiles where it runs
 
 # The names libbpf's bpf_tracing.h uses for the register layout of each machine.
 ARCHES = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm64", "arm64": "arm64"}
@@ -107,6 +110,15 @@ def build_all(root: Path = ROOT, *, force: bool = False, machine: str | None = N
     return [build_one(path, root, machine) for path in wanted]
 
 
+def ship_sources(root: Path = ROOT) -> None:
+    """Copy every source and header beside the objects."""
+    shutil.rmtree(root / SHIPPED, ignore_errors=True)
+    for path in sorted((root / SOURCES).rglob("*.[ch]")):
+        target = root / SHIPPED / path.relative_to(root / SOURCES)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+
+
 def remove_orphans(root: Path = ROOT) -> None:
     """Delete objects whose source is gone, so that an old probe is never shipped."""
     known = {root / object_for(path) for path in sources(root)}
@@ -124,6 +136,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         remove_orphans(args.root)
+        ship_sources(args.root)
         for path in build_all(args.root, force=args.force, machine=args.machine):
             print(f"  {path}", file=sys.stderr)
     except BuildError as error:

@@ -22,14 +22,12 @@ CONFIG_U32(btrfs_device);
 MT_INLINE __u32 subvolume_device(struct inode *inode, __u64 magic)
 {
 	__u32 device = 0;
-#ifndef MEMTRACE_BCC
 	__u64 root = 0;
 
 	if (magic == BTRFS_SUPER_MAGIC && CFG(btrfs_device)) {
 		bpf_probe_read_kernel(&root, sizeof(root), (char *)inode - CFG(btrfs_root));
 		bpf_probe_read_kernel(&device, sizeof(device), (char *)root + CFG(btrfs_device));
 	}
-#endif
 	return device;
 }
 

@@ -29,7 +29,7 @@
  */
 MT_INLINE struct task_struct *current_task(void)
 {
-#ifdef MEMTRACE_PAGES
+#if defined(MEMTRACE_PAGES) || defined(MEMTRACE_HEADERS) /* without BTF it knows no type */
 	return (struct task_struct *)bpf_get_current_task();
 #else
 	return bpf_get_current_task_btf();
@@ -78,9 +78,13 @@ MT_INLINE __u64 folio_memcg_data(struct folio *folio)
 #ifdef MEMTRACE_PAGES
 	struct page___v5_10 *page = (struct page___v5_10 *)folio;
 
-	if (bpf_core_field_exists(page->memcg_data))
+#if MT_HAS(page, memcg_data)
+	if (MT_EXISTS(page->memcg_data))
 		return SREAD(page, memcg_data);
+#endif
+#if MT_HAS(page, mem_cgroup)
 	return (__u64)SREAD(page, mem_cgroup);
+#endif
 #else
 	return KREAD(folio, memcg_data);
 #endif
@@ -89,17 +93,19 @@ MT_INLINE __u64 folio_memcg_data(struct folio *folio)
 /* Pages of a folio already known to be large. */
 MT_INLINE __u64 large_folio_pages(struct folio *folio)
 {
-#ifdef MEMTRACE_BCC
-	return SREAD(folio, MEMTRACE_FOLIO_PAGES);
-#elif defined(MEMTRACE_PAGES)
+#ifdef MEMTRACE_PAGES
 	struct page___v5_10 *second =
 		(struct page___v5_10 *)((char *)folio + bpf_core_type_size(struct page___v5_10));
 
 	return SREAD(second, compound_nr);
 #else
-	if (bpf_core_field_exists(folio->_nr_pages))
-		return folio->_nr_pages;
-	return ((struct folio___v6_1 *)folio)->_folio_nr_pages;
+#if MT_HAS(folio, _nr_pages)
+	if (MT_EXISTS(folio->_nr_pages))
+		return KREAD(folio, _nr_pages);
+#endif
+#if MT_HAS(folio, _folio_nr_pages)
+	return KREAD((struct folio___v6_1 *)folio, _folio_nr_pages);
+#endif
 #endif
 }
 
@@ -152,7 +158,11 @@ MT_INLINE __u64 task_memcg_id(struct task_struct *task)
 
 /* From a dentry's link in its inode's list back to the dentry. */
 #ifdef MEMTRACE_BCC
-#define MT_ALIAS_OFFSET __builtin_offsetof(struct dentry, d_u.d_alias)
+#if MT_HAS(dentry, d_u)
+#define MT_ALIAS_OFFSET MT_OFFSET(dentry, d_u.d_alias)
+#else
+#define MT_ALIAS_OFFSET MT_OFFSET(dentry, d_alias)
+#endif
 #else
 #define MT_ALIAS_OFFSET alias_offset()
 
@@ -172,21 +182,20 @@ MT_INLINE __u64 alias_offset(void)
 }
 #endif
 
-#ifdef MEMTRACE_BCC
-#define MT_SHMEM_INODE_OFFSET __builtin_offsetof(struct shmem_inode_info, vfs_inode)
-#else
-#define MT_SHMEM_INODE_OFFSET bpf_core_field_offset(((struct shmem_inode_info *)0)->vfs_inode)
-#endif
-
 /* Pages of a tmpfs inode that are swapped out. */
 MT_INLINE __u64 swapped_pages(struct inode *inode)
 {
-	char *info = (char *)inode - MT_SHMEM_INODE_OFFSET;
+	char *info = (char *)inode - MT_OFFSET(shmem_inode_info, vfs_inode);
 
 	return SREAD((struct shmem_inode_info *)info, swapped);
 }
 
+#ifndef THREAD_SIZE
 #define THREAD_SIZE 16384 /* x86-64 without KASAN */
+#endif
+#ifndef TOP_OF_KERNEL_STACK_PADDING
+#define TOP_OF_KERNEL_STACK_PADDING 0
+#endif
 
 /*
  * What current's user-space registers were, at the top of its stack. The helper is there
@@ -194,10 +203,11 @@ MT_INLINE __u64 swapped_pages(struct inode *inode)
  */
 MT_INLINE struct pt_regs *user_registers(struct task_struct *task)
 {
-#ifdef MEMTRACE_PAGES
+#if defined(MEMTRACE_PAGES) || defined(MEMTRACE_HEADERS)
 	char *stack = SREAD(task, stack);
 
-	return (struct pt_regs *)(stack + THREAD_SIZE - bpf_core_type_size(struct pt_regs));
+	return (struct pt_regs *)(stack + THREAD_SIZE - TOP_OF_KERNEL_STACK_PADDING -
+				  bpf_core_type_size(struct pt_regs));
 #else
 	return (struct pt_regs *)bpf_task_pt_regs(task);
 #endif
@@ -227,20 +237,9 @@ MT_INLINE __u32 task_start(struct task_struct *task)
 
 /* Whether tasks count what they read from and write to disk (CONFIG_TASK_IO_ACCOUNTING). */
 #ifdef MEMTRACE_BCC
-#ifdef CONFIG_TASK_IO_ACCOUNTING
-#define MT_COUNTS_IO true
-#else
-#define MT_COUNTS_IO false
-#endif
+#define MT_COUNTS_IO MT_HAS(task_io_accounting, read_bytes)
 #else
 #define MT_COUNTS_IO bpf_core_field_exists(((struct task_io_accounting *)0)->read_bytes)
-#endif
-
-/* From a thread's link in its group's list back to the thread. */
-#ifdef MEMTRACE_BCC
-#define MT_THREAD_OFFSET __builtin_offsetof(struct task_struct, thread_node)
-#else
-#define MT_THREAD_OFFSET bpf_core_field_offset(((struct task_struct *)0)->thread_node)
 #endif
 
 /* The open file behind a descriptor of current, or NULL. */

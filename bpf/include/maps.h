@@ -25,9 +25,6 @@ MT_INLINE void count_loss(__u32 where, __u64 amount)
 
 /* Wake the agent when a good part of the ring is used, not before: a wakeup costs 8 us. */
 #define MT_WAKE_BYTES (256 * 1024)
-#define BPF_RB_NO_WAKEUP_FLAG 1
-#define BPF_RB_FORCE_WAKEUP_FLAG 2
-#define BPF_RB_AVAIL_DATA_QUERY 0
 
 MT_INLINE bool send_event_with(void *event, __u64 bytes, __u32 loss, __u64 flags)
 {

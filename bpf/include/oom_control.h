@@ -25,9 +25,8 @@ MT_INLINE bool is_zonelist(struct zonelist *list)
 
 	if (!is_pointer((__u64)list))
 		return false;
-	zone = (__u64)BPF_CORE_READ(list, _zonerefs[0].zone);
-	return is_pointer(zone) &&
-	       (__u32)BPF_CORE_READ(list, _zonerefs[0].zone_idx) < MT_MOST_ZONES;
+	zone = (__u64)SREAD(list, _zonerefs[0].zone);
+	return is_pointer(zone) && (__u32)SREAD(list, _zonerefs[0].zone_idx) < MT_MOST_ZONES;
 }
 
 /* Where in the victim's chain of cgroups this one is; MT_OOM_LEVELS: nowhere. */
@@ -55,17 +54,16 @@ MT_INLINE bool tell_control(struct oom_scratch *scratch, __u64 address)
 	__u64 memcg, pages;
 	int order;
 
-	control = (struct oom_control *)(address -
-					 bpf_core_field_offset(((struct oom_control *)0)->chosen));
-	memcg = (__u64)BPF_CORE_READ(control, memcg);
-	pages = BPF_CORE_READ(control, totalpages);
-	order = BPF_CORE_READ(control, order);
-	constraint = BPF_CORE_READ(control, constraint);
+	control = (struct oom_control *)(address - MT_OFFSET(oom_control, chosen));
+	memcg = (__u64)SREAD(control, memcg);
+	pages = SREAD(control, totalpages);
+	order = SREAD(control, order);
+	constraint = SREAD(control, constraint);
 	if (!pages || pages >> 50 || order < -1 || order > 20 || constraint > CONSTRAINT_MEMCG ||
 	    (constraint == CONSTRAINT_MEMCG) != !!memcg)
 		return false;
 	if (!memcg) {
-		if (!is_zonelist(BPF_CORE_READ(control, zonelist)))
+		if (!is_zonelist(SREAD(control, zonelist)))
 			return false;
 		cause->cgroup = MT_NO_CGROUP;
 	} else {
@@ -77,37 +75,72 @@ MT_INLINE bool tell_control(struct oom_scratch *scratch, __u64 address)
 	}
 	cause->total_pages = pages;
 	cause->order = order;
-	cause->gfp_mask = BPF_CORE_READ(control, gfp_mask);
+	cause->gfp_mask = SREAD(control, gfp_mask);
 	return true;
 }
 
 /* One word of the stack, from the top down. State is in a map, as in baseline.bpf.c. */
+MT_INLINE void note_place(struct oom_scratch *scratch, __u32 index)
+{
+	__u64 at, word, address = scratch->top - 8 * (index + 1);
+
+	bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
+	/* One jump for three comparisons: the verifier follows 8192. find_control looks closer. */
+	if ((word - scratch->sought[0]) * (word - scratch->sought[1]) * (word - scratch->sought[2]))
+		return;
+	at = scratch->found;
+	if (at >= MT_PLACES)
+		return;
+	scratch->places[at] = address;
+	scratch->found = at + 1;
+}
+
+#ifndef MEMTRACE_BCC
 static long look_at_word(__u32 index, void *MT_UNUSED(context))
 {
 	__u32 mine = MT_KERNELS_KILLER;
 	struct oom_scratch *scratch = MAP_GET(oom_scratches, &mine);
-	__u64 address, word;
 
 	if (!scratch)
 		return 1;
-	address = scratch->top - 8 * (index + 1);
-	if (bpf_probe_read_kernel(&word, sizeof(word), (void *)address))
-		return 1;
-	if (word != scratch->sought[0] && word != scratch->sought[1])
-		return 0;
-	scratch->found = tell_control(scratch, address);
-	return scratch->found;
+	note_place(scratch, index);
+	return 0;
+}
+#endif
+
+/*
+ * Notes where on the stack of current one of the sought addresses is. To judge a place while
+ * looking for the next one is too much for the verifier, where there is no bpf_loop.
+ */
+MT_INLINE void find_places(struct oom_scratch *scratch)
+{
+	scratch->top = (__u64)user_registers(current_task());
+	scratch->found = 0;
+#ifndef MEMTRACE_BCC
+	bpf_loop(MT_STACK_WORDS, look_at_word, 0, 0);
+#else
+	__u32 index;
+
+#pragma unroll 1
+	for (index = 0; index < MT_STACK_WORDS; index++)
+		note_place(scratch, index);
+#endif
 }
 
-/* Looks for the oom_control whose chosen task is this one, or its leader. */
+/* Looks there for the oom_control whose chosen task is this one, or its leader. */
 MT_INLINE bool find_control(struct oom_scratch *scratch, __u64 chosen, __u64 leader)
 {
-	scratch->top = (__u64)bpf_task_pt_regs(bpf_get_current_task_btf());
-	scratch->sought[0] = chosen;
-	scratch->sought[1] = leader;
-	scratch->found = 0;
-	bpf_loop(MT_STACK_WORDS, look_at_word, 0, 0);
-	return scratch->found;
+	__u64 address, word;
+	__u32 at;
+
+#pragma unroll 1
+	for (at = 0; at < MT_PLACES && at < scratch->found; at++) {
+		address = scratch->places[at];
+		bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
+		if ((word == chosen || word == leader) && tell_control(scratch, address))
+			return true;
+	}
+	return false;
 }
 
 #endif

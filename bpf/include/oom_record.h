@@ -13,6 +13,7 @@
 #define MT_SIGNALS 1
 #define MT_GROUP_NS 1000000000ULL /* a call that kills a group takes no longer between two */
 #define MT_NAME_BYTES 256
+#define MT_PLACES 16
 #define MT_TICK_NS 10000000 /* of /proc/PID/stat, whatever the kernel's own tick is */
 
 struct oom_record {
@@ -33,9 +34,9 @@ struct oom_scratch {
 	struct oom_record record;
 	__u64 chain[MT_OOM_LEVELS]; /* addresses of the victim's mem_cgroups, its own first */
 	__u64 top;		    /* of the stack of current */
-	__u64 sought[2];
-	__u32 found;
-	__u32 pad;
+	__u64 sought[3];
+	__u64 places[MT_PLACES]; /* see oom_control.h */
+	__u64 found;
 };
 
 /* The latest group of one killer. */
@@ -74,7 +75,7 @@ MT_INLINE void send_kill(struct oom_record *record)
 	asm volatile("" : "+r"(bytes));
 	if (bytes > sizeof(*record))
 		bytes = sizeof(*record);
-	if (bpf_ringbuf_output(&kills, record, bytes, BPF_RB_FORCE_WAKEUP) == 0)
+	if (RING_OUTPUT(kills, record, bytes, BPF_RB_FORCE_WAKEUP_FLAG) == 0)
 		return;
 	lost = MAP_GET(kills_lost, &zero);
 	if (lost)
@@ -87,27 +88,27 @@ MT_INLINE void tell_memory(struct mt_oom_task *told, struct mm_struct *mm)
 	told->anon = MM_PAGES(mm, 1);
 	told->swap = MM_PAGES(mm, 2);
 	told->shmem = MM_PAGES(mm, 3);
-	told->peak = BPF_CORE_READ(mm, hiwater_rss);
-	told->total_vm = BPF_CORE_READ(mm, total_vm);
-	told->page_table_bytes = BPF_CORE_READ(mm, pgtables_bytes.counter);
+	told->peak = SREAD(mm, hiwater_rss);
+	told->total_vm = SREAD(mm, total_vm);
+	told->page_table_bytes = SREAD(mm, pgtables_bytes.counter);
 }
 
 MT_INLINE void tell_task(struct mt_oom_task *told, struct task_struct *task)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	struct signal_struct *signal = BPF_CORE_READ(task, signal);
-	struct mm_struct *mm = BPF_CORE_READ((struct task_struct___oom *)task, mm);
+	struct task_struct *leader = SREAD(task, group_leader);
+	struct signal_struct *signal = SREAD(task, signal);
+	struct mm_struct *mm = SREAD((struct task_struct___oom *)task, mm);
 	struct mt_disk_io io = {MT_UNTOLD, MT_UNTOLD};
 	struct mem_cgroup *memcg = task_memcg(task);
 
-	told->pid = BPF_CORE_READ(task, pid);
-	told->tgid = BPF_CORE_READ(task, tgid);
-	told->start = (__u32)(BPF_CORE_READ(leader, start_boottime) >> 20);
-	told->uid = BPF_CORE_READ((struct task_struct___oom *)task, real_cred, uid.val);
-	told->oom_score_adj = BPF_CORE_READ((struct signal_struct___oom *)signal, oom_score_adj);
+	told->pid = SREAD(task, pid);
+	told->tgid = SREAD(task, tgid);
+	told->start = (__u32)(SREAD(leader, start_boottime) >> 20);
+	told->uid = SREAD2((struct task_struct___oom *)task, real_cred, uid.val);
+	told->oom_score_adj = SREAD((struct signal_struct___oom *)signal, oom_score_adj);
 	told->pad = 0;
 	told->cgroup = memcg ? memcg_id(memcg) : MT_UNTOLD;
-	told->maxrss = BPF_CORE_READ(signal, maxrss);
+	told->maxrss = SREAD(signal, maxrss);
 	if (MT_COUNTS_IO)
 		sum_io(signal, &io);
 	told->read_bytes = io.read_bytes;
@@ -124,13 +125,11 @@ MT_INLINE void tell_level(struct mt_oom_level *level, struct mem_cgroup *memcg)
 	struct mem_cgroup___oom *counters = (struct mem_cgroup___oom *)memcg;
 
 	level->cgroup = memcg_id(memcg);
-	level->usage = BPF_CORE_READ(counters, memory.usage.counter);
-	level->limit = BPF_CORE_READ(counters, memory.max);
-	level->swap = BPF_CORE_READ(counters, memsw.usage.counter);
-	level->swap_limit = BPF_CORE_READ(counters, memsw.max);
-	level->kernel = MT_UNTOLD; /* without CONFIG_MEMCG_V1 the kernel has no such counter */
-	if (bpf_core_field_exists(counters->kmem))
-		level->kernel = BPF_CORE_READ(counters, kmem.usage.counter);
+	level->usage = SREAD(counters, memory.usage.counter);
+	level->limit = SREAD(counters, memory.max);
+	level->swap = SREAD(counters, memsw.usage.counter);
+	level->swap_limit = SREAD(counters, memsw.max);
+	level->kernel = kernel_usage(counters);
 }
 
 MT_INLINE void tell_levels(struct oom_scratch *scratch, struct task_struct *victim)
@@ -145,7 +144,7 @@ MT_INLINE void tell_levels(struct oom_scratch *scratch, struct task_struct *vict
 		scratch->chain[at] = (__u64)css;
 		tell_level(&scratch->record.levels[at], (struct mem_cgroup *)css);
 		cause->levels = at + 1;
-		css = BPF_CORE_READ(css, parent);
+		css = SREAD(css, parent);
 	}
 }
 
@@ -159,10 +158,12 @@ MT_INLINE void tell_path(struct oom_record *record, struct task_struct *victim)
 	long length;
 
 	if (memcg)
-		node = BPF_CORE_READ(memcg, css.cgroup, kn);
+		node = SREAD2(memcg, css.cgroup, kn);
 #pragma unroll 1
 	for (step = 0; step < MT_OOM_LEVELS && node; step++) {
-		name = BPF_CORE_READ(node, name);
+		name = SREAD(node, name);
+		/* The compiler knows that `used` is small and drops the mask; the verifier does not. */
+		asm volatile("" : "+r"(used));
 		length = bpf_probe_read_kernel_str(record->path + (used & (MT_OOM_PATH_BYTES - 1)),
 						   MT_NAME_BYTES, name);
 		used += length & (2 * MT_NAME_BYTES - 1);
@@ -176,20 +177,20 @@ MT_INLINE void tell_path(struct oom_record *record, struct task_struct *victim)
 MT_INLINE void tell_state(__u64 state[MT_OOM_STATES], __u64 memcg)
 {
 	struct mem_cgroup___oom *counters = (struct mem_cgroup___oom *)memcg;
-	struct memcg_vmstats *stats = BPF_CORE_READ(counters, vmstats);
+	char *stats = (char *)SREAD(counters, vmstats);
 
-	bpf_probe_read_kernel(state, MT_OOM_STATES * sizeof(*state), &stats->state);
+	bpf_probe_read_kernel(state, MT_OOM_STATES * sizeof(*state), stats + MT_STATE_OFFSET);
 }
 
 MT_INLINE __u64 start_ticks(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, group_leader, start_boottime) / MT_TICK_NS;
+	return SREAD2(task, group_leader, start_boottime) / MT_TICK_NS;
 }
 
 /* Of a victim that is current: only its memory can be looked at, and only what is in memory. */
 MT_INLINE void tell_go(struct mt_oom_go *told, struct task_struct *victim)
 {
-	__u32 tgid = BPF_CORE_READ(victim, tgid);
+	__u32 tgid = SREAD(victim, tgid);
 	struct mt_go_controller *controller = MAP_GET(oom_go, &tgid);
 
 	__builtin_memset(told, 0, sizeof(*told));
@@ -225,7 +226,7 @@ MT_INLINE void tell_cause(struct oom_scratch *scratch, struct task_struct *victi
 	cause->cgroup = MT_UNTOLD;
 	tell_levels(scratch, victim);
 	tell_path(&scratch->record, victim);
-	tell_task(&scratch->record.trigger, bpf_get_current_task_btf());
+	tell_task(&scratch->record.trigger, current_task());
 }
 
 /* Makes this kill one more of `group`, its killer's latest, or without one the first of a new. */

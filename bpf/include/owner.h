@@ -13,6 +13,12 @@
 #include "kernel.h"
 #include "maps.h"
 
+/*
+ * The removed cgroup an obj_cgroup was of, by its address. The agent removes what it has
+ * folded; it gives the map one element where cgroups do not reparent.
+ */
+MT_HASH(removed_owners, __u64, __u64, 16384);
+
 #ifdef MEMTRACE_BCC
 
 /* Id of the memory cgroup a folio is charged to, 0 if none. */
@@ -29,12 +35,6 @@ MT_INLINE __u64 owner_id(__u64 memcg_data)
 #define E2BIG 7
 
 CONFIG_U32(memory_nodes); /* one more than the highest number of a NUMA node */
-
-/*
- * The removed cgroup an obj_cgroup was of, by its address. The agent removes what it has
- * folded; it gives the map one element where cgroups do not reparent.
- */
-MT_HASH(removed_owners, __u64, __u64, 16384);
 
 MT_INLINE struct mem_cgroup_per_node *memory_node(struct mem_cgroup *memcg, __u32 number)
 {

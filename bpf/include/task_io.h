@@ -29,7 +29,7 @@ MT_INLINE void sum_io(struct signal_struct *signal, struct mt_disk_io *io)
 	node = SREAD(head, next);
 #pragma unroll 1
 	for (count = 0; count < MT_THREADS && node != head; count++) {
-		thread = (struct task_struct *)((char *)node - MT_THREAD_OFFSET);
+		thread = (struct task_struct *)((char *)node - MT_OFFSET(task_struct, thread_node));
 		io->read_bytes += SREAD(thread, ioac.read_bytes);
 		io->write_bytes += SREAD(thread, ioac.write_bytes);
 		node = SREAD(node, next);

@@ -8,7 +8,13 @@
 #ifndef MEMTRACE_TYPES_H
 #define MEMTRACE_TYPES_H
 
-#ifndef MEMTRACE_BCC
+#ifdef MEMTRACE_BCC
+
+#define page___v5_10 page
+#define folio___v6_1 folio
+#define bpf_core_type_size(type) sizeof(type)
+
+#else
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

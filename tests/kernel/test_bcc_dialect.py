@@ -1,76 +1,54 @@
 """The shared BPF sources are written in a dialect that BCC compiles as well.
 
-Compile only: whether both engines count the same is another test's business.
+Compile only: whether both engines count the same is test_engines.py's business.
 """
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
-from tests.kernel.bcc_compile import SYSTEM_PYTHON, CompileError, compile_with_bcc, shared_sources
-from tests.kernel.bcc_tree import BtfHeader, write_tree
+from memtrace.kernel.engines import choose, has_bcc
+from memtrace.kernel.engines.bcc import SOURCES, TOGETHER, BccEngine
+from memtrace.kernel.errors import EngineError
+from memtrace.kernel.plan import QUESTIONS
+from memtrace.kernel.support import KernelFacts, kernel_facts
 
-OWN_SOURCE = """
-int on_exec(struct bpf_raw_tracepoint_args *ctx)
-{
-    struct task_struct *task = (struct task_struct *)ctx->args[0];
-    struct inode *inode = 0;
-    unsigned int links = 0;
-    bpf_probe_read_kernel(&inode, sizeof(inode), &task->mm->exe_file->f_inode);
-    bpf_probe_read_kernel(&links, sizeof(links), (void *)&inode->i_nlink);
-    return links;
-}
-"""
+# A source that starts with this is written for libbpf alone (callbacks, subprograms).
+LIBBPF_ONLY = "memtrace: libbpf-only"
+FIRST_LINES = 20
 
 
 @pytest.fixture(scope="module")
-def header() -> BtfHeader:
-    """The running kernel's types; skips where BCC is not installed."""
-    probe = [SYSTEM_PYTHON, "-c", "import importlib.util as u; assert u.find_spec('bcc')"]
-    if subprocess.run(probe, check=False, capture_output=True).returncode != 0:
+def facts() -> KernelFacts:
+    """The running kernel's; skips where BCC is not installed."""
+    if not has_bcc():
         pytest.skip("python3-bpfcc is not installed")
-    return BtfHeader.of_running_kernel()
+    return choose("bcc", kernel_facts(QUESTIONS)).facts
 
 
-@pytest.fixture(scope="module")
-def tree(header: BtfHeader, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kernel tree made of BTF."""
-    return write_tree(tmp_path_factory.mktemp("linux"), header)
+def test_every_shared_source_is_compiled() -> None:
+    """What is not marked as libbpf's alone is what the engine compiles."""
+    shared = {
+        path.name.removesuffix(".bpf.c")
+        for path in SOURCES.glob("*.bpf.c")
+        if LIBBPF_ONLY not in "\n".join(path.read_text().splitlines()[:FIRST_LINES])
+    }
+    assert shared == {name for group in TOGETHER for name in group}
 
 
-def test_kernel_types_come_from_btf(header: BtfHeader, tree: Path, tmp_path: Path) -> None:
-    """A program that reads task and inode members compiles without kernel headers."""
-    source = tmp_path / "own.bpf.c"
-    source.write_text(OWN_SOURCE)
-    assert compile_with_bcc(source, tree, header)["on_exec"] > 0
-
-
-def test_a_wrong_member_is_an_error(header: BtfHeader, tree: Path, tmp_path: Path) -> None:
-    """A member that this kernel does not have fails, in clang's words."""
-    source = tmp_path / "own.bpf.c"
-    source.write_text(OWN_SOURCE.replace("exe_file", "no_such_member"))
-    with pytest.raises(CompileError, match="no member named 'no_such_member'"):
-        compile_with_bcc(source, tree, header)
-
-
-def test_enumerators_and_members_are_the_kernels(header: BtfHeader) -> None:
-    """The generated header answers what an engine asks of a kernel."""
-    assert header.enumerator("BPF_MAP_TYPE_HASH") == 1
-    assert header.has_member("task_struct", "group_leader")
-    assert not header.has_member("task_struct", "no_such_member")
-
-
-@pytest.mark.parametrize("source", shared_sources(), ids=lambda path: path.name)
-def test_shared_source_compiles(source: Path, header: BtfHeader, tree: Path) -> None:
+@pytest.mark.parametrize("group", TOGETHER, ids=lambda group: group[0])
+def test_shared_sources_compile(group: tuple[str, ...], facts: KernelFacts) -> None:
     """Each shared source becomes bytecode for every program in it."""
-    sizes = compile_with_bcc(source, tree, header)
-    assert sizes
-    assert all(size > 0 for size in sizes.values())
+    engine = BccEngine(facts, headers=False)
+    for name in group:
+        assert engine.open(name).programs()
 
 
-def test_there_are_shared_sources() -> None:
-    """The list of shared sources is not empty by accident."""
-    assert [path.name for path in shared_sources()].count("page_cache.bpf.c") == 1
+def test_a_wrong_member_is_an_error(facts: KernelFacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member that this kernel does not have fails, in clang's words."""
+    wrong = "__u64 wrong(struct task_struct *task) { return task->no_such_member; }"
+    monkeypatch.setattr(
+        "memtrace.kernel.engines.bcc.flattened", lambda _: f"#include <linux/types.h>\n{wrong}"
+    )
+    with pytest.raises(EngineError, match="no member named 'no_such_member'"):
+        BccEngine(facts, headers=False).open("oom")

@@ -233,7 +233,7 @@ class Collector:
             monotonic=time.monotonic(),
             node=self._node,
             cgroup_mode=self._hierarchy.mode,
-            engine="libbpf",
+            engine=self._session.engine,
             cgroups=self._sample_cgroups(),
             lost=self._lost(),
             features=self._all_features(),

@@ -17,10 +17,12 @@ from memtrace.host.hierarchy import HostError, find_hierarchy
 from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
 from memtrace.kernel.closing import Closing
-from memtrace.kernel.errors import BpfError
-from memtrace.kernel.go_plan import go_gc_feature, go_processes_feature, has_uprobe_multi
-from memtrace.kernel.plan import QUESTIONS, Plan, make_plan
-from memtrace.kernel.session import OBJECTS, Session
+from memtrace.kernel.engine_plan import planned, planned_go_gc
+from memtrace.kernel.engines import Choice, choose
+from memtrace.kernel.errors import BpfError, EngineError
+from memtrace.kernel.go_plan import go_processes_feature, has_uprobe_multi
+from memtrace.kernel.plan import QUESTIONS, Plan
+from memtrace.kernel.session import Session
 from memtrace.kernel.support import KernelFacts, kernel_facts
 from memtrace.kernel.sysfiles import number
 from memtrace.samples import Feature, GoHeap, Identity, Sample
@@ -219,26 +221,21 @@ def open_live(
 
     `state_dir`: where names of removed containers are kept; None: nowhere.
     """
-    if engine == "bcc":
-        raise LiveError(
-            "the bcc engine is not part of this version: use --engine libbpf, or upgrade memtrace",
-            EXIT_MISSING,
-        )
-    facts = kernel_facts(QUESTIONS)
-    plan = make_plan(facts)
-    _refuse_missing(facts, plan)
+    choice = choose_engine(engine, "attaching to the kernel")
+    facts, plan = choice.facts, planned(choice)
+    _refuse_missing(plan)
     try:
         hierarchy = find_hierarchy(root)
     except HostError as error:
         raise LiveError(str(error), EXIT_MISSING) from error
-    session = _open_session(plan, hierarchy.hierarchy_id)
+    session = _open_session(plan, hierarchy.hierarchy_id, choice)
     try:
         features = dict(plan.features)
         if not baseline:
             features["baseline"] = Feature(False, "switched off by --no-baseline")
         tombstones = None if state_dir is None else Tombstones(state_dir, root)
         features["go_processes"] = go_processes_feature(facts)
-        features["go_gc"] = go_gc_feature(facts)
+        features["go_gc"] = planned_go_gc(choice)
         collector = Collector(
             session,
             hierarchy,
@@ -263,29 +260,37 @@ def missing_privileges(facts: KernelFacts) -> tuple[str, ...]:
     return tuple(name for name in NEEDED if name not in held)
 
 
-def _refuse_missing(facts: KernelFacts, plan: Plan) -> None:
-    missing = missing_privileges(facts)
-    if missing:
+def choose_engine(wanted: str, doing: str) -> Choice:
+    """The engine for this kernel. Raises LiveError when privileges or every engine are missing.
+
+    `wanted`: auto, libbpf or bcc. `doing` begins the sentence about privileges.
+    """
+    facts = kernel_facts(QUESTIONS)
+    if missing := missing_privileges(facts):
         raise LiveError(
-            f"attaching to the kernel needs {' and '.join(missing)}; run it with sudo, "
+            f"{doing} needs {' and '.join(missing)}; run it with sudo, "
             "or look at a recording: memtrace replay examples/node-1.mtr",
             EXIT_MISSING,
         )
+    try:
+        return choose(wanted, facts)
+    except EngineError as error:
+        raise LiveError(f"{error}; `memtrace doctor` lists it all", EXIT_MISSING) from error
+
+
+def _refuse_missing(plan: Plan) -> None:
     if plan.blockers:
         raise LiveError(
             f"this kernel cannot be observed: {plan.blockers[0]}; `memtrace doctor` lists it all",
             EXIT_MISSING,
         )
-    if not (OBJECTS / "page_cache.bpf.o").exists():
-        raise LiveError(
-            "the compiled BPF objects are missing: run `make build` in the source tree",
-            EXIT_MISSING,
-        )
 
 
-def _open_session(plan: Plan, hierarchy_id: int) -> Session:
+def _open_session(plan: Plan, hierarchy_id: int, choice: Choice) -> Session:
     try:
-        return Session(plan, hierarchy_id)
+        return Session(plan, hierarchy_id, choice.engine())
+    except EngineError as error:
+        raise LiveError(f"{error}; see `memtrace doctor`", EXIT_MISSING) from error
     except BpfError as error:
         code = EXIT_RUNTIME if error.errno in _SHORTAGES else EXIT_MISSING
         raise LiveError(f"the kernel refused memtrace's programs: {error}", code) from error

@@ -13,15 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from memtrace.collect import oom_state
-from memtrace.collect.live import EXIT_MISSING, EXIT_RUNTIME, LiveError, missing_privileges
+from memtrace.collect.live import EXIT_MISSING, EXIT_RUNTIME, LiveError, choose_engine
 from memtrace.collect.oom import Cause, Grouping, decode
 from memtrace.collect.oom_gap import Known
 from memtrace.host.hierarchy import Hierarchy, HostError, find_hierarchy
 from memtrace.kernel.closing import Closing
-from memtrace.kernel.errors import BpfError
+from memtrace.kernel.engines import Engine
+from memtrace.kernel.errors import BpfError, EngineError
 from memtrace.kernel.oom_probe import GoController, OomProbe
-from memtrace.kernel.plan import QUESTIONS, oom_feature
-from memtrace.kernel.support import kernel_facts
+from memtrace.kernel.plan import oom_feature
 from memtrace.kills import KERNEL, OomEvent
 from memtrace.samples import Feature
 
@@ -35,14 +35,14 @@ LEARN_SECONDS = 60.0
 class OomCapture(Closing):
     """Attached from the first moment on. Methods raise BpfError."""
 
-    def __init__(self, hierarchy: Hierarchy) -> None:
+    def __init__(self, hierarchy: Hierarchy, engine: Engine | None = None) -> None:
         self._page = os.sysconf("SC_PAGE_SIZE")
         self._grouping = Grouping()
         self._told = Known(Counter(), Counter())
         self._hierarchy = hierarchy
         self._places: dict[str, oom_state.Place] = {}
         self._learned_at = 0.0
-        self._probe = OomProbe(DAEMONS)
+        self._probe = OomProbe(DAEMONS, engine)
         try:
             self._learn()
         except BaseException:
@@ -112,19 +112,15 @@ class OomCapture(Closing):
         return oom_state.amounts(cause.state, self._places)
 
 
-def open_capture(root: Path = Path("/")) -> OomCapture | Feature:
+def open_capture(root: Path = Path("/"), engine: str = "auto") -> OomCapture | Feature:
     """Attach, or say why that cannot be here. Raises LiveError when the kernel refuses."""
-    facts = kernel_facts(QUESTIONS)
-    if missing := missing_privileges(facts):
-        raise LiveError(
-            f"capturing kills needs {' and '.join(missing)}; run it with sudo", EXIT_MISSING
-        )
-    feature = oom_feature(facts)
+    choice = choose_engine(engine, "capturing kills")
+    feature = oom_feature(choice.facts)
     if not feature.enabled:
         return feature
     try:
-        return OomCapture(find_hierarchy(root))
-    except HostError as error:
+        return OomCapture(find_hierarchy(root), choice.engine())
+    except (HostError, EngineError) as error:
         raise LiveError(str(error), EXIT_MISSING) from error
     except BpfError as error:
         raise LiveError(f"the kernel refused the OOM programs: {error}", EXIT_RUNTIME) from error

@@ -182,7 +182,7 @@ def _open(settings: Settings) -> Iterator[Opened]:
 
     where = (settings.root, settings.engine, settings.baseline, settings.state_dir)
     with live_errors():
-        capture = open_capture(settings.root)
+        capture = open_capture(settings.root, settings.engine)
         held = nullcontext() if isinstance(capture, Feature) else capture
         with held, open_live(*where) as live:
             yield Opened(live, capture)

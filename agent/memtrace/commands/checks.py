@@ -6,36 +6,45 @@ import os
 from pathlib import Path
 
 from memtrace.commands.common import STATE_DIR
+from memtrace.kernel.engines import Choice
 from memtrace.kernel.plan import OnDemand, Plan
 from memtrace.kernel.support import KernelFacts
 from memtrace.model.checks import Check
 from memtrace.samples import Feature
 
 
-def gather_checks(root: Path) -> list[Check]:
-    """All checks of this machine, the required ones first."""
-    from memtrace.kernel.go_plan import go_gc_feature, go_processes_feature
-    from memtrace.kernel.plan import QUESTIONS, make_plan, oom_feature
+def gather_checks(root: Path, engine: str = "auto") -> list[Check]:
+    """All checks of this machine, the required ones first. `engine`: the one that is asked for."""
+    from memtrace.kernel.engine_plan import planned, planned_go_gc
+    from memtrace.kernel.engines import LIBBPF, Choice, choose
+    from memtrace.kernel.errors import EngineError
+    from memtrace.kernel.go_plan import go_processes_feature
+    from memtrace.kernel.plan import QUESTIONS, oom_feature
     from memtrace.kernel.support import kernel_facts
 
     facts = kernel_facts(QUESTIONS)  # of this kernel and process, whatever --root says
-    plan = make_plan(facts)
+    try:
+        choice, problem = choose(engine, facts), ""
+    except EngineError as error:
+        choice, problem = Choice(LIBBPF, facts, ""), str(error)
+    facts, plan = choice.facts, planned(choice)
     return [
         _library(),
         *_privileges(facts),
+        _engine(choice, problem),
         _kernel(facts, plan),
-        _objects(),
+        _objects(choice),
         _cgroups(root),
         *(_feature(name, feature) for name, feature in plan.features.items()),
         *(_on_demand(name, plan.on_demand[name]) for name in plan.on_demand),
         _feature("oom", oom_feature(facts)),
         _feature("go_processes", go_processes_feature(facts)),
-        _feature("go_gc", go_gc_feature(facts)),
+        _feature("go_gc", planned_go_gc(choice)),
         _stalls(root),
         _state(STATE_DIR),
         *_optional_privileges(facts),
         *_runtimes(root),
-        _other_engine(),
+        _other_engine(choice),
         _stats(facts),
     ]
 
@@ -76,6 +85,20 @@ def _privileges(facts: KernelFacts) -> list[Check]:
     ]
 
 
+def _engine(choice: Choice, problem: str) -> Check:
+    if not problem:
+        types = "the kernel's headers" if choice.headers else "the kernel's BTF"
+        detail = f"{choice.name}: {choice.why}; types from {types}"
+        return Check("engine", "ok", detail, required=True)
+    return Check(
+        "engine",
+        "missing",
+        costs="everything: nothing loads the probes",
+        remedy=problem,
+        required=True,
+    )
+
+
 def _kernel(facts: KernelFacts, plan: Plan) -> Check:
     release = f"Linux {facts.release or '(unknown)'}"
     if not plan.blockers:
@@ -91,19 +114,22 @@ def _kernel(facts: KernelFacts, plan: Plan) -> Check:
     )
 
 
-def _objects() -> Check:
+def _objects(choice: Choice) -> Check:
+    from memtrace.kernel.engines import LIBBPF
     from memtrace.kernel.session import OBJECTS
+
+    required = choice.name == LIBBPF
 
     found = sorted(path.name for path in OBJECTS.glob("*.bpf.o"))
     if "page_cache.bpf.o" in found:
-        return Check("BPF objects", "ok", f"{len(found)} compiled", required=True)
+        return Check("BPF objects", "ok", f"{len(found)} compiled", required=required)
     return Check(
         "BPF objects",
         "missing",
         "no compiled object beside the package",
-        costs="everything",
+        costs="the libbpf engine",
         remedy="run `make build` in the source tree, or install a built wheel",
-        required=True,
+        required=required,
     )
 
 
@@ -129,7 +155,10 @@ def _feature(name: str, feature: Feature) -> Check:
     label = f"feature {name}"
     if feature.enabled:
         return Check(label, "ok", feature.reason or "on")
-    return Check(label, "missing", "", costs=feature.reason, remedy="a newer kernel")
+    from memtrace.kernel.engine_plan import REASON
+
+    remedy = "--engine libbpf" if feature.reason.startswith(REASON) else "a newer kernel"
+    return Check(label, "missing", "", costs=feature.reason, remedy=remedy)
 
 
 def _on_demand(name: str, found: OnDemand) -> Check:
@@ -234,8 +263,24 @@ def _state(directory: Path) -> Check:
     )
 
 
-def _other_engine() -> Check:
-    return Check("engine bcc", "off", "not part of this version", costs="kernels without BTF")
+def _other_engine(choice: Choice) -> Check:
+    """What the engine that was not chosen would need."""
+    from memtrace.kernel.engines import BCC, HEADERS, LIBBPF, has_bcc, why_not_libbpf
+    from memtrace.kernel.engines.bcc import PACKAGE
+    from memtrace.kernel.headers import Headers
+
+    if choice.name == BCC:
+        label, without = f"engine {LIBBPF}", why_not_libbpf(choice.facts)
+        if choice.headers:
+            without = choice.why.removeprefix("libbpf would need ")
+    else:
+        label = f"engine {BCC}"
+        lacking = [] if has_bcc() else [PACKAGE]
+        lacking += [] if choice.facts.btf or Headers(choice.facts.release).found else [HEADERS]
+        without = " and ".join(lacking)
+    if not without:
+        return Check(label, "ok", f"could be used, too: --engine {label.split()[1]}")
+    return Check(label, "off", f"would need {without}", costs="nothing: another engine is in use")
 
 
 def _stats(facts: KernelFacts) -> Check:

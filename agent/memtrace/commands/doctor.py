@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     from memtrace.views import doctor as view
 
     check_root(options.root)
-    checks = gather_checks(options.root)
+    checks = gather_checks(options.root, options.engine)
     if options.json:
         sys.stdout.write(view.render_json(checks) + "\n")
     else:

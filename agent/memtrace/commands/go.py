@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memtrace.commands.common import (
-    MissingFeatureError,
     add_source,
     add_view,
     cgroup_of,
@@ -91,10 +90,6 @@ def run(options: argparse.Namespace) -> int:
     from memtrace.model.modeler import Modeler
     from memtrace.views.go import Page
 
-    if options.engine == "bcc":
-        raise MissingFeatureError(
-            "the bcc engine is not available in this version; use --engine libbpf or auto."
-        )
     check_root(options.root)
     modeler = Modeler()
     with live_errors(), stopping() as wish, GoSamples(options.root) as source:

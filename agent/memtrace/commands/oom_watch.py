@@ -52,7 +52,7 @@ def _opened(options: argparse.Namespace) -> Iterator[tuple[Live, OomCapture]]:
     from memtrace.collect.oom_capture import open_capture
     from memtrace.samples import Feature
 
-    capture = open_capture(options.root)
+    capture = open_capture(options.root, options.engine)
     if isinstance(capture, Feature):
         raise MissingFeatureError(f"kills cannot be captured here: {capture.reason}.")
     with capture:

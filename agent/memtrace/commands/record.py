@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from memtrace.commands.common import (
     CommandError,
-    MissingFeatureError,
     add_source,
     add_state_dir,
     check_root,
@@ -79,10 +78,6 @@ def run(options: argparse.Namespace, opener: Opener | None = None) -> int:
     from memtrace.store.database import refuse_existing
     from memtrace.store.errors import StoreError
 
-    if options.engine == "bcc":
-        raise MissingFeatureError(
-            "the bcc engine is not available in this version; use --engine libbpf or auto."
-        )
     check_root(options.root)
     try:
         refuse_existing(options.file)

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from memtrace.commands.common import (
     DEFAULT_ROWS,
-    MissingFeatureError,
     TargetNotFoundError,
     UsageError,
     add_common,
@@ -176,10 +175,6 @@ def _feed(
 def _check(options: argparse.Namespace) -> None:
     if options.json and options.plain:
         raise UsageError("--json and --plain exclude each other; give one of them.")
-    if options.engine == "bcc":
-        raise MissingFeatureError(
-            "the bcc engine is not available in this version; use --engine libbpf or auto."
-        )
     check_root(options.root)
 
 

@@ -51,6 +51,15 @@ class BpfError(Exception):
             self.add_note(log)
 
 
+class EngineError(Exception):
+    """An engine cannot be had here: one sentence for people; `log` is what the compiler said."""
+
+    def __init__(self, sentence: str, log: str = "") -> None:
+        super().__init__(sentence)
+        if log:
+            self.add_note(log)
+
+
 def cause(log: str) -> str:
     """What libbpf found missing or out of place in the kernel's types; empty: nothing of that."""
     missing = re.search(r"failed to resolve CO-RE relocation <\w+> \[\d+\] ([\w. ]+?) \(", log)

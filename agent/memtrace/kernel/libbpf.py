@@ -75,6 +75,27 @@ class UprobeOpts(ctypes.Structure):
     ]
 
 
+class ProgLoadOpts(ctypes.Structure):
+    """struct bpf_prog_load_opts, complete as of libbpf 1.1."""
+
+    _fields_ = [
+        ("sz", c_size_t),
+        ("attempts", c_int),
+        ("expected_attach_type", c_int),
+        ("unused", c_uint32 * 7),  # prog_btf_fd to attach_btf_obj_fd
+        ("fd_array", c_void_p),
+        ("func_info", c_void_p),
+        ("func_info_cnt", c_uint32),
+        ("func_info_rec_size", c_uint32),
+        ("line_info", c_void_p),
+        ("line_info_cnt", c_uint32),
+        ("line_info_rec_size", c_uint32),
+        ("log_level", c_uint32),
+        ("log_size", c_uint32),
+        ("log_buf", c_void_p),
+    ]
+
+
 PrintCallback = ctypes.CFUNCTYPE(c_int, c_int, c_void_p, c_void_p)
 SampleCallback = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 
@@ -109,6 +130,11 @@ _PROTOTYPES: dict[str, tuple[type | None, tuple[type, ...]]] = {
         (c_void_p, c_int, c_char_p, c_size_t, POINTER(UprobeOpts)),
     ),
     "bpf_program__attach_iter": (c_void_p, (c_void_p, POINTER(IterAttachOpts))),
+    "bpf_prog_load": (
+        c_int,
+        (c_int, c_char_p, c_char_p, c_char_p, c_size_t, POINTER(ProgLoadOpts)),
+    ),
+    "bpf_raw_tracepoint_open": (c_int, (c_char_p, c_int)),
     "bpf_link__fd": _NUMBER,
     "bpf_link__destroy": _NUMBER,
     "bpf_iter_create": (c_int, (c_int,)),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+from abc import abstractmethod
 from collections.abc import Container, Iterator, Mapping
 from os import PathLike, fsencode
 
@@ -15,10 +16,95 @@ from memtrace.kernel.closing import Closing
 from memtrace.kernel.errors import BpfError, check, check_pointer
 from memtrace.kernel.libbpf import OpenOpts, libbpf
 from memtrace.kernel.maps import Map
-from memtrace.kernel.programs import Link, Program, ProgramStats
+from memtrace.kernel.programs import Attachment, Link, LoadedProgram, Program, ProgramStats
 
 
-class BpfObject(Closing):
+class LoadedObject(Closing):
+    """What several programs and their maps have in common, whichever engine loaded them.
+
+    Every method raises BpfError. `close` detaches and unloads all; the end of the process does too.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._maps: dict[str, Map] = {}
+        self._links: list[Attachment] = []
+
+    @abstractmethod
+    def programs(self) -> list[str]:
+        """The names of all programs in the object, loaded or not."""
+
+    @abstractmethod
+    def autoload(self, name: str, wanted: bool) -> None:
+        """Say whether `load` shall load this program (it does by default)."""
+
+    @abstractmethod
+    def set_max_entries(self, name: str, count: int) -> None:
+        """Set the size of a map: elements, or bytes of a ring buffer (a power of two of pages)."""
+
+    @abstractmethod
+    def reuse_map(self, name: str, other: Map) -> None:
+        """Let this object use an existing map, of the same type and sizes, as its map `name`."""
+
+    @abstractmethod
+    def load(self) -> None:
+        """Create the maps, have the programs verified. The error's log says why not."""
+
+    @abstractmethod
+    def map(self, name: str) -> Map:
+        """A map of the loaded object; always the same one for the same name."""
+
+    @abstractmethod
+    def program(self, name: str) -> LoadedProgram:
+        """A loaded program; always the same one for the same name."""
+
+    def attach(self, name: str) -> Attachment:
+        """Attach a program to its event. The object closes the link with itself."""
+        link = self.program(name).attach()
+        self._keep(link)
+        return link
+
+    def run(self, name: str, ctx: bytes | bytearray | None = None, cpu: int | None = None) -> int:
+        """Run a raw_tp or syscall program now; see Program.run."""
+        return self.program(name).run(ctx, cpu)
+
+    def stats(self) -> dict[str, ProgramStats]:
+        """The kernel's figures of every loaded program, by name."""
+        return {program.name: program.stats() for program in self._loaded()}
+
+    def recursion_misses(self, harmless: Container[str] = ()) -> int | None:
+        """Runs the kernel skipped, over all programs but the harmless; None: it does not count."""
+        misses = [
+            stats.recursion_misses for name, stats in self.stats().items() if name not in harmless
+        ]
+        known = [count for count in misses if count is not None]
+        return sum(known) if len(known) == len(misses) else None
+
+    def run_time_ns(self) -> int:
+        """Time spent in all programs; stands still unless kernel.bpf_stats_enabled is 1."""
+        return sum(stats.run_time_ns for stats in self.stats().values())
+
+    def run_count(self) -> int:
+        """Runs of all programs, under the same condition as `run_time_ns`."""
+        return sum(stats.run_count for stats in self.stats().values())
+
+    def close(self) -> None:
+        """Detach every link, end every map. May be called twice."""
+        for link in self._links:
+            link.close()
+        for known in self._maps.values():
+            known.close()
+        self._links.clear()
+
+    @abstractmethod
+    def _loaded(self) -> Iterator[LoadedProgram]:
+        """The programs that were loaded."""
+
+    def _keep(self, link: Attachment) -> None:
+        self._links = [*(known for known in self._links if known.fd >= 0), link]
+
+
+class BpfObject(LoadedObject):
     """One object file in the kernel. Every method raises BpfError with libbpf's own words.
 
     Before `load`: autoload, expect_attach, set_max_entries, reuse_map. After it: map, attach, run
@@ -26,12 +112,10 @@ class BpfObject(Closing):
     """
 
     def __init__(self, handle: int, name: str) -> None:
-        self.name = name
+        super().__init__(name)
         self._library = libbpf()
         self._handle: int | None = handle
-        self._maps: dict[str, Map] = {}
         self._programs: dict[str, Program] = {}
-        self._links: list[Link] = []
 
     @classmethod
     def open(
@@ -99,45 +183,15 @@ class BpfObject(Closing):
             self._programs[name] = found
         return self._programs[name]
 
-    def attach(self, name: str) -> Link:
-        """Attach a program where its section name says. The object closes the link with itself."""
-        return self._kept(self.program(name).attach())
-
     def attach_iter(self, name: str, info: bytes = b"") -> Link:
         """Attach an iterator, read with the link's `read`; `info`: union bpf_iter_link_info."""
-        return self._kept(self.program(name).attach_iter(info))
-
-    def run(self, name: str, ctx: bytes | bytearray | None = None, cpu: int | None = None) -> int:
-        """Run a raw_tp or syscall program now; see Program.run."""
-        return self.program(name).run(ctx, cpu)
-
-    def stats(self) -> dict[str, ProgramStats]:
-        """The kernel's figures of every loaded program, by name."""
-        return {program.name: program.stats() for program in self._loaded()}
-
-    def recursion_misses(self, harmless: Container[str] = ()) -> int | None:
-        """Runs the kernel skipped, over all programs but the harmless; None: it does not count."""
-        misses = [
-            stats.recursion_misses for name, stats in self.stats().items() if name not in harmless
-        ]
-        known = [count for count in misses if count is not None]
-        return sum(known) if len(known) == len(misses) else None
-
-    def run_time_ns(self) -> int:
-        """Time spent in all programs; stands still unless kernel.bpf_stats_enabled is 1."""
-        return sum(stats.run_time_ns for stats in self.stats().values())
-
-    def run_count(self) -> int:
-        """Runs of all programs, under the same condition as `run_time_ns`."""
-        return sum(stats.run_count for stats in self.stats().values())
+        link = self.program(name).attach_iter(info)
+        self._keep(link)
+        return link
 
     def close(self) -> None:
         """Detach every link, unload every program, end every map. May be called twice."""
-        for link in self._links:
-            link.close()
-        for known in self._maps.values():
-            known.close()
-        self._links.clear()
+        super().close()
         self._programs.clear()
         if self._handle is not None:
             self._library.bpf_object__close(self._handle)
@@ -161,10 +215,6 @@ class BpfObject(Closing):
                     f"set {name} of {self.name}: {len(value)} bytes given, {place.size} wanted",
                 )
             ctypes.memmove(start + place.offset, value, place.size)
-
-    def _kept(self, link: Link) -> Link:
-        self._links = [*(known for known in self._links if known.fd >= 0), link]
-        return link
 
     def _opened_handle(self) -> int:
         if self._handle is None:

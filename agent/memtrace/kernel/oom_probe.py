@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 from memtrace.kernel import wire
 from memtrace.kernel.closing import Closing
-from memtrace.kernel.objects import BpfObject
+from memtrace.kernel.engines import Engine, LibbpfEngine
 from memtrace.kernel.ring import RingBuffer
-from memtrace.kernel.session import OBJECTS
 
 PROGRAMS = ("on_signal_generate", "on_mark_victim")
 _ZERO = struct.pack("<I", 0)
@@ -32,8 +31,8 @@ class GoController(NamedTuple):
 class OomProbe(Closing):
     """Attached OOM programs. Methods raise BpfError. `daemons`: names whose signals count."""
 
-    def __init__(self, daemons: Iterable[str] = ()) -> None:
-        self._object = BpfObject.open(OBJECTS / "oom.bpf.o", "oom")
+    def __init__(self, daemons: Iterable[str] = (), engine: Engine | None = None) -> None:
+        self._object = (engine or LibbpfEngine()).open("oom")
         self._ring: RingBuffer | None = None
         self._go: dict[int, GoController] = {}
         try:

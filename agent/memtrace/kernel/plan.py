@@ -66,6 +66,13 @@ QUESTIONS = Questions(
         ("mem_cgroup_per_node", "objcg"),
         ("mem_cgroup", "vmstats"),
         UPROBES,
+        # What BCC may name (MT_HAS in engine.h), besides.
+        ("dentry", "d_u"),
+        ("kernfs_node", "parent"),
+        ("kernfs_node", "__parent"),
+        ("mem_cgroup", "kmem"),
+        ("mm_rss_stat", "count"),
+        ("task_io_accounting", "read_bytes"),
     ),
     enums=(
         ("pageflags", "PG_head"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -33,8 +34,21 @@ class ProgramStats:
     recursion_misses: int | None
 
 
-class Link:
+class Attachment(ABC):
     """An attached program. `close` (or the end of the process) detaches it."""
+
+    @property
+    @abstractmethod
+    def fd(self) -> int:
+        """The link's file descriptor, -1 once closed."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Detach. May be called twice."""
+
+
+class Link(Attachment):
+    """What libbpf attached."""
 
     def __init__(self, handle: int, name: str) -> None:
         self._handle: int | None = handle
@@ -67,38 +81,19 @@ class Link:
         self._handle = None
 
 
-class Program:
-    """A loaded program, by its libbpf handle. Valid while its object is open."""
+class LoadedProgram(ABC):
+    """A loaded program by its file descriptor, whichever engine loaded it."""
 
-    def __init__(self, handle: int, name: str) -> None:
+    def __init__(self, fd: int, name: str) -> None:
         self.name = name
-        self.fd = int(libbpf().bpf_program__fd(handle))
-        self._handle = handle
+        self.fd = fd
         self._run = libbpf().bpf_prog_test_run_opts
         self._request = TestRunOpts(sz=ctypes.sizeof(TestRunOpts))
         self._request_at = ctypes.byref(self._request)
 
-    def attach(self) -> Link:
-        """Attach where the program's section name says. Raises BpfError."""
-        handle = libbpf().bpf_program__attach(self._handle)
-        return Link(check_pointer(handle, f"attach {self.name}"), self.name)
-
-    def attach_iter(self, info: bytes = b"") -> Link:
-        """Attach an iterator; `info` is a union bpf_iter_link_info (empty: everything)."""
-        target = ctypes.create_string_buffer(info, len(info))
-        options = IterAttachOpts(sz=ctypes.sizeof(IterAttachOpts), link_info_len=len(info))
-        options.link_info = ctypes.addressof(target) if info else None
-        handle = libbpf().bpf_program__attach_iter(self._handle, ctypes.byref(options))
-        return Link(check_pointer(handle, f"attach iterator {self.name}"), self.name)
-
-    def attach_uprobe(self, path: str, offset: int, cookie: int) -> Link:
-        """Attach to an instruction of a file, in every process that maps it; see uprobes.py."""
-        options = UprobeOpts(sz=ctypes.sizeof(UprobeOpts), bpf_cookie=cookie)
-        every, place = -1, os.fsencode(path)
-        handle = libbpf().bpf_program__attach_uprobe_opts(
-            self._handle, every, place, offset, ctypes.byref(options)
-        )
-        return Link(check_pointer(handle, f"attach {self.name} to {path}"), self.name)
+    @abstractmethod
+    def attach(self) -> Attachment:
+        """Attach to the event the program is for. Raises BpfError."""
 
     def run(self, context: bytes | bytearray | None = None, cpu: int | None = None) -> int:
         """Run the program once now and return what it returns (a C int).
@@ -135,6 +130,36 @@ class Program:
         if result < 0:
             check(result, f"run {self.name}")
         return int(self._request.retval)
+
+
+class Program(LoadedProgram):
+    """A program by its libbpf handle. Valid while its object is open."""
+
+    def __init__(self, handle: int, name: str) -> None:
+        super().__init__(int(libbpf().bpf_program__fd(handle)), name)
+        self._handle = handle
+
+    def attach(self) -> Link:
+        """Attach where the program's section name says. Raises BpfError."""
+        handle = libbpf().bpf_program__attach(self._handle)
+        return Link(check_pointer(handle, f"attach {self.name}"), self.name)
+
+    def attach_iter(self, info: bytes = b"") -> Link:
+        """Attach an iterator; `info` is a union bpf_iter_link_info (empty: everything)."""
+        target = ctypes.create_string_buffer(info, len(info))
+        options = IterAttachOpts(sz=ctypes.sizeof(IterAttachOpts), link_info_len=len(info))
+        options.link_info = ctypes.addressof(target) if info else None
+        handle = libbpf().bpf_program__attach_iter(self._handle, ctypes.byref(options))
+        return Link(check_pointer(handle, f"attach iterator {self.name}"), self.name)
+
+    def attach_uprobe(self, path: str, offset: int, cookie: int) -> Link:
+        """Attach to an instruction of a file, in every process that maps it; see uprobes.py."""
+        options = UprobeOpts(sz=ctypes.sizeof(UprobeOpts), bpf_cookie=cookie)
+        every, place = -1, os.fsencode(path)
+        handle = libbpf().bpf_program__attach_uprobe_opts(
+            self._handle, every, place, offset, ctypes.byref(options)
+        )
+        return Link(check_pointer(handle, f"attach {self.name} to {path}"), self.name)
 
 
 def parse_stats(info: bytes) -> ProgramStats:

@@ -15,15 +15,16 @@ from typing import NamedTuple
 
 from memtrace.kernel import wire
 from memtrace.kernel.closing import Closing
+from memtrace.kernel.engines import OBJECTS as OBJECTS
+from memtrace.kernel.engines import Engine, LibbpfEngine
 from memtrace.kernel.errors import BpfError
-from memtrace.kernel.objects import BpfObject
+from memtrace.kernel.objects import LoadedObject
 from memtrace.kernel.plan import CGROUP_EVENTS, PROCESS_EVENTS, Plan
-from memtrace.kernel.programs import Program
+from memtrace.kernel.programs import LoadedProgram
 from memtrace.kernel.ring import RingBuffer
 from memtrace.kernel.slab_probe import SlabProbe
 from memtrace.kernel.sysfiles import cpu_list, text
 
-OBJECTS = Path(__file__).resolve().parent.parent / "bpf"
 _EVENT_MAPS = ("events", "losses")
 _LEDGER_MAPS = ("slots", "control", "ledger_a", "ledger_b", "totals", "empty_total")
 _TOLD_MAPS = ("shmem_told",)
@@ -59,12 +60,13 @@ class Walked(NamedTuple):
 class Session(Closing):
     """Everything memtrace has in the kernel. `close` (or the process' end) removes it all.
 
-    Every method raises BpfError with libbpf's own words.
+    Every method raises BpfError with libbpf's own words, making it EngineError, too.
     """
 
-    def __init__(self, plan: Plan, memory_hierarchy: int) -> None:
-        self._objects: list[BpfObject] = []
-        self._walker: BpfObject | None = None
+    def __init__(self, plan: Plan, memory_hierarchy: int, engine: Engine | None = None) -> None:
+        self._engine = engine or LibbpfEngine()
+        self._objects: list[LoadedObject] = []
+        self._walker: LoadedObject | None = None
         self._slab: SlabProbe | None = None
         self._ring: RingBuffer | None = None
         self._anchor = os.open("/", os.O_RDONLY | os.O_CLOEXEC)
@@ -155,6 +157,11 @@ class Session(Closing):
         self._removed_owners.delete(key)
 
     @property
+    def engine(self) -> str:
+        """The engine's name."""
+        return self._engine.name
+
+    @property
     def drained_epoch(self) -> int:
         """Which of two tables (0: a, 1: b) nobody fills since the last `gather`."""
         return self._epoch ^ 1
@@ -167,9 +174,9 @@ class Session(Closing):
         programs: Sequence[str],
         rodata: dict[str, bytes],
         share: tuple[str, ...] = ON_DEMAND_MAPS,
-    ) -> BpfObject:
+    ) -> LoadedObject:
         """Load an object that is wanted for a while and attach these programs of it, no others."""
-        opened = BpfObject.open(OBJECTS / f"{name}.bpf.o", name, rodata)
+        opened = self._engine.open(name, rodata)
         try:
             for shared in share:
                 opened.reuse_map(shared, self._objects[0].map(shared))
@@ -184,7 +191,7 @@ class Session(Closing):
         self._objects.append(opened)
         return opened
 
-    def unload(self, opened: BpfObject) -> None:
+    def unload(self, opened: LoadedObject) -> None:
         """Detach and unload what `load` gave."""
         self._objects.remove(opened)
         opened.close()
@@ -306,8 +313,8 @@ class Session(Closing):
         name: str,
         rodata: dict[str, bytes] | None = None,
         share: tuple[str, ...] = (),
-    ) -> BpfObject:
-        opened = BpfObject.open(OBJECTS / f"{name}.bpf.o", name, rodata)
+    ) -> LoadedObject:
+        opened = self._engine.open(name, rodata)
         self._objects.append(opened)
         if not self._reparents and name.removesuffix("_pages") in _OWNER_OBJECTS:
             opened.set_max_entries("removed_owners", 1)
@@ -316,7 +323,7 @@ class Session(Closing):
         opened.load()
         return opened
 
-    def _attach_all(self, opened: BpfObject) -> None:
+    def _attach_all(self, opened: LoadedObject) -> None:
         for name in opened.programs():
             opened.attach(name)
 
@@ -325,13 +332,13 @@ class Session(Closing):
             raise ValueError("the session is closed")
         return self._ring
 
-    def _loaded_walker(self) -> BpfObject:
+    def _loaded_walker(self) -> LoadedObject:
         if self._walker is None:
             raise ValueError("the baseline walker is not loaded")
         return self._walker
 
 
-def _flush(program: Program, context: bytearray, cpu: int) -> bool:
+def _flush(program: LoadedProgram, context: bytearray, cpu: int) -> bool:
     """Empty one CPU's slots, asking again while one is being written; False when it stays so."""
     for _ in range(_FLUSH_TRIES):
         try:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from memtrace.kernel import wire
 from memtrace.kernel.closing import Closing
-from memtrace.kernel.objects import BpfObject
+from memtrace.kernel.objects import LoadedObject
 
 _OBJECTS = struct.Struct("<Q")
 
@@ -29,7 +29,7 @@ class SlabProbe(Closing):
     `opened` is bpf/slab.bpf.c, loaded and attached; it is closed with this.
     """
 
-    def __init__(self, opened: BpfObject) -> None:
+    def __init__(self, opened: LoadedObject) -> None:
         self._opened = opened
         self._rows = opened.map("slab_allocated")
         self._caches = opened.map("slab_caches")

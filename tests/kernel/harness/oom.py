@@ -23,8 +23,9 @@ Record = dict[str, Any]
 class OomWatch:
     """A running watch with a directory of its own, ended on exit. `records` reads the disk."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *arguments: str) -> None:
         """Keep records and counters below `directory`."""
+        self._arguments = arguments
         self.records_dir = directory / "oom"
         self._state = directory / "state"
         self._log = directory / "watch.log"
@@ -32,7 +33,9 @@ class OomWatch:
 
     def __enter__(self) -> OomWatch:
         command = [PROGRAM, "oom", "watch", "--json", "--no-baseline", "-v"]
+        command += self._arguments
         command += ["--oom-dir", str(self.records_dir), "--state-dir", str(self._state)]
+        self._log.parent.mkdir(exist_ok=True)
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log

@@ -163,7 +163,6 @@ def test_nothing_is_left_when_nothing_was_sampled(
         (["r", "--for", "soon"], 2),
         (["r", "--for", "10x"], 2),
         (["r", "--root", "/no/such/directory"], 2),
-        (["r", "--engine", "bcc"], 3),
         (["/no/such/directory/r"], 1),
     ],
 )

@@ -158,7 +158,6 @@ def test_filter_narrows_json(
         (["--json", "--plain"], 2),
         (["--baseline", "--no-baseline"], 2),
         (["--root", "/no/such/directory"], 2),
-        (["--engine", "bcc"], 3),
         (["--pid", "999999999"], 4),
     ],
 )

@@ -9,7 +9,7 @@ import struct
 from typing import Protocol
 
 from memtrace.kernel.errors import BpfError
-from memtrace.kernel.objects import BpfObject
+from memtrace.kernel.objects import LoadedObject
 from memtrace.kernel.plan import OnDemand
 from memtrace.kernel.session import Session
 from memtrace.samples import Feature
@@ -45,7 +45,7 @@ class Watch:
         self._session = session
         self._programs = plan.programs
         self._settings: dict[str, bytes] = {}  # constants of the program besides the session's
-        self._opened: BpfObject | None = None
+        self._opened: LoadedObject | None = None
         self._aimed: frozenset[int] = frozenset()
 
     @property

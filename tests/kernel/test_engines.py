@@ -1,0 +1,163 @@
+"""Both engines, attached at once, say the same of the same workloads: totals, rows and events.
+
+What the default engine says is compared with the kernel elsewhere.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kernel.harness.cgroup import Cgroup
+from tests.kernel.harness.files import PAGE
+from tests.kernel.harness.memtrace import QUIET_SECONDS, Memtrace, Row
+from tests.kernel.harness.oom import LIMIT, TOO_MUCH, OomWatch, Record, ended, start
+from tests.kernel.harness.room import Room, Rooms
+from tests.kernel.harness.workloads import Workloads
+
+PAGES, FEW = 1021, 211
+TRIES = 3
+ENGINES = ("libbpf", "bcc")
+TOTALS = ("added_bytes", "removed_bytes", "attributed_bytes")
+# What a kill's record says of the moment of writing it, or has from the kernel's log of it.
+OF_THE_RECORD = (
+    "id",
+    "time",
+    "boot_ns",
+    "history",
+    "io",
+    "top_files",
+    "top_processes",
+    "verdict",
+    "advice",
+)
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[list[Memtrace]]:
+    """One memtrace with each engine."""
+    with (
+        Memtrace("--no-baseline", "--engine", ENGINES[0]) as one,
+        Memtrace("--no-baseline", "--engine", ENGINES[1]) as other,
+    ):
+        for running in (one, other):
+            running.first()
+        yield [one, other]
+
+
+def work(room: Room) -> None:
+    """Every kind of way into and out of the cache, by several processes."""
+    room.run("write", room.path("written"), PAGES, PAGE)
+    room.run("write", room.path("at once"), PAGES, 1 << 20)
+    room.run("read", room.cold("read", PAGES), "read")
+    room.run("fault", room.cold("mapped", FEW), "load")
+    room.run("sendfile", room.cold("from", FEW), room.path("to"))
+    room.run("write", room.path("gone"), FEW, PAGE)
+    room.cgroup.run("rm", str(room.path("gone")))
+    room.cgroup.run("truncate", "-s", "0", str(room.path("to")))
+
+
+def said(row: Row) -> dict[str, Any]:
+    """What must be the same: the lists in an order that does not depend on when each row came."""
+    figures = {name: row["page_cache"][name] for name in TOTALS}
+    lists = {
+        name: sorted(map(comparable, row[name]), key=str)
+        for name in ("io", "removed_by", "drivers", "files", "processes")
+    }
+    return {**figures, **lists, "name": row["name"], "state": row["state"]}
+
+
+def agreed(both: list[Memtrace], room: Room) -> list[dict[str, Any]]:
+    """What each says once all is quiet; again when pages were reclaimed between the two."""
+    for _ in range(TRIES):
+        moment = time.time() + QUIET_SECONDS
+        found = [running.after(moment) for running in both]
+        assert tuple(each["engine"] for each in found) == ENGINES
+        rows = [said(each.row(room.cgroup.path)) for each in found]
+        if rows[0] == rows[1]:
+            break
+    return rows
+
+
+def comparable(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry without what is of one interval, or asked of /proc at a moment of memtrace's own."""
+    of_a_moment = ("stall_seconds", "disk_read_bytes", "disk_write_bytes", "peak_rss_bytes")
+    return {
+        key: value
+        for key, value in entry.items()
+        if not key.endswith("delta_bytes") and key not in of_a_moment
+    }
+
+
+def test_both_engines_say_the_same(both: list[Memtrace], rooms: Rooms) -> None:
+    """Totals, kinds, reasons, drivers, files and processes of a container, to the page."""
+    room = rooms.open("both")
+    work(room)
+    mine, others = agreed(both, room)
+    assert mine["added_bytes"] >= (3 * PAGES + 4 * FEW) * PAGE
+    assert mine == others
+
+
+def test_nothing_is_lost_with_either(both: list[Memtrace]) -> None:
+    """No event skipped, no ring or map full."""
+    for running in both:
+        lost = running.next()["lost"]
+        assert (lost["ring"], lost["map_full"], lost["names"]) == (0, 0, 0)
+
+
+def test_both_see_a_short_life(both: list[Memtrace], rooms: Rooms) -> None:
+    """A cgroup that came and went between two samples, with its name, files and processes."""
+    room = rooms.open("short-lived")
+    room.run("write", room.path("short"), FEW, PAGE)
+    room.cgroup.remove()
+    one, other = agreed(both, room)
+    assert (one["state"], one["added_bytes"]) == ("removed", FEW * PAGE)
+    assert one == other
+
+
+def test_what_bcc_cannot_is_off_by_name(both: list[Memtrace]) -> None:
+    """With the reason; what the engine's core needs is on."""
+    features = both[1].next()["features"]
+    off = [name for name, each in features.items() if "bcc engine" in each["reason"]]
+    assert {"slab_census", "slab_culprits", "go_gc", "touchers", "dirtiers", "stacks"} <= {*off}
+    assert not any(features[name]["enabled"] for name in off)
+    on = ("page_cache", "shmem", "cgroup_events", "process_events")
+    assert all(features[name]["enabled"] for name in on)
+
+
+def test_both_tell_a_kill(workloads: Workloads, tmp_path: Path) -> None:
+    """One kill at a limit, one by cgroup.kill where there is one: records with the same facts."""
+    with (
+        OomWatch(tmp_path / "one", "--engine", ENGINES[0]) as one,
+        OomWatch(tmp_path / "other", "--engine", ENGINES[1]) as other,
+        Cgroup("killed") as cgroup,
+    ):
+        cgroup.limit(LIMIT)
+        pid = start(cgroup, workloads["hog"], str(TOO_MUCH), "3")
+        assert ended(pid) == -signal.SIGKILL
+        mine, others = (watch.of(cgroup, 1)[0] for watch in (one, other))
+        assert (mine["kill"], mine["victim"]["pid"]) == ("memcg", pid)
+        assert not differing(facts(mine), facts(others))
+
+
+def facts(record: Record) -> Record:
+    """A record without what belongs to the memtrace that wrote it."""
+    return {key: value for key, value in record.items() if key not in OF_THE_RECORD}
+
+
+def differing(one: Any, other: Any, where: str = "") -> list[str]:
+    """Where two records differ, one line each."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        pairs = [(f"{where}.{key}", one.get(key), other.get(key)) for key in {*one, *other}]
+        return [line for at, mine, others in pairs for line in differing(mine, others, at)]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = enumerate(zip(one, other, strict=True))
+        return [line for at, pair in pairs for line in differing(*pair, f"{where}[{at}]")]
+    return [] if one == other else [f"{where}: {one!r} != {other!r}"]
