@@ -89,6 +89,8 @@ ROWS = (
     Row("garbage collections of Go programs", "go_gc", ("go_gc", "test_go_gc")),
     Row("the code that makes a cache grow", "stacks", ("stacks", "test_stacks"), SAMPLED),
     Row("a second referee, for `doctor --verify`", "", ("referee", "test_second_referee")),
+    Row("the second engine, BCC, says the same", "", ("alike", "kill", "test_engines")),
+    Row("the second engine with kernel headers, without BTF", "", ("headers",)),
     Row(
         "kills for want of memory, each recorded as what it was",
         "oom",
@@ -110,6 +112,10 @@ they ran on) noted; not written by hand. `memtrace doctor` says the same of your
 **to 1 %**: of those. **sampled**: estimated, right on average. **partial**: with the limits given
 below. **off**: not on this kernel, for the reason below; nothing else depends on it. **-**: not
 tried there. The newest package of each of Debian's suites is taken at the first run.
+
+All this is with the default engine. `--engine bcc` is for kernels without BTF before Linux 7: page
+cache, tmpfs (partial: no walk), cgroups, processes and kills are the same with it, the rest is off.
+It wants the package python3-bpfcc and, without BTF, the kernel's headers. The README says more.
 """
 
 

@@ -139,6 +139,50 @@ def download(kernel: GuestKernel, cache: Path, target: Path) -> None:
     raise KernelUnavailable(f"kernel {kernel.version} not downloaded ({'; '.join(failures)})")
 
 
+def fetch_headers(kernel: GuestKernel, cache: Path = CACHE) -> Path:
+    """The headers of a fetched kernel, unpacked as below /; KernelUnavailable with the reason."""
+    release = fetch(kernel, cache).release
+    target = cache / "headers" / release
+    with locked(cache):
+        if not target.exists():
+            download_headers(kernel, release, cache, target)
+    return target
+
+
+def download_headers(kernel: GuestKernel, release: str, cache: Path, target: Path) -> None:
+    """Try the suites in order; the directory appears when it is complete."""
+    package = f"linux-headers-{release}"
+    for suite in kernel.suites:
+        work = cache / "work" / f"headers-{release}-{suite}"
+        shutil.rmtree(work, ignore_errors=True)
+        try:
+            for deb in apt_download_headers(work, suite, package):
+                subprocess.run(["dpkg", "-x", deb, work / "root"], check=True, capture_output=True)
+        except subprocess.CalledProcessError:
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (work / "root").rename(target)
+        shutil.rmtree(work)
+        return
+    raise KernelUnavailable(f"{package} is in none of {', '.join(kernel.suites)}")
+
+
+def apt_download_headers(work: Path, suite: str, package: str) -> list[Path]:
+    """Download a headers package and the one with what all configurations share."""
+    environment = apt_environment(work, suite)
+
+    def apt(*command: str) -> str:
+        done = subprocess.run(
+            command, cwd=work / "debs", env=environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout
+
+    apt("apt-get", "update", "-qq")
+    depends = apt("apt-cache", "depends", "--important", package)
+    apt("apt-get", "download", "-qq", package, *re.findall(r"linux-headers-\S+-common", depends))
+    return list((work / "debs").glob("*.deb"))
+
+
 def last_line(text: str | None) -> str:
     """The last line that says something."""
     return next((line.strip() for line in reversed((text or "").splitlines()) if line.strip()), "")

@@ -1,0 +1,50 @@
+"""What two memtraces that watched the same must say alike. Guests use it: standard library only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TOTALS = ("added_bytes", "removed_bytes", "attributed_bytes")
+# Of one interval, or asked of /proc at a moment of memtrace's own.
+OF_A_MOMENT = ("stall_seconds", "disk_read_bytes", "disk_write_bytes", "peak_rss_bytes")
+# What a kill's record says of the memtrace that wrote it, and of the moment of writing.
+OF_THE_RECORD = (
+    *("id", "time", "boot_ns", "history", "io", "top_files", "top_processes", "verdict", "advice"),
+)
+
+
+def said(row: dict[str, Any]) -> dict[str, Any]:
+    """A container's totals, and its lists in an order that does not depend on when rows came."""
+    lists = {
+        name: sorted(map(comparable, row[name]), key=str)
+        for name in ("io", "removed_by", "drivers", "files", "processes")
+    }
+    figures = {name: row["page_cache"][name] for name in TOTALS}
+    return {**figures, **lists, "name": row["name"], "state": row["state"]}
+
+
+def comparable(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry of a list without what is of one interval or moment."""
+    return {
+        key: value
+        for key, value in entry.items()
+        if not key.endswith("delta_bytes") and key not in OF_A_MOMENT
+    }
+
+
+def facts(record: dict[str, Any]) -> dict[str, Any]:
+    """A kill's record without what belongs to the memtrace that wrote it."""
+    return {key: value for key, value in record.items() if key not in OF_THE_RECORD}
+
+
+def differing(one: Any, other: Any, where: str = "") -> list[str]:
+    """Where two values differ, one line each; empty when they are the same."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        pairs = [(f"{where}.{key}", one.get(key), other.get(key)) for key in sorted({*one, *other})]
+        return [line for at, mine, others in pairs for line in differing(mine, others, at)]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        entries = enumerate(zip(one, other, strict=True))
+        return [line for at, pair in entries for line in differing(*pair, f"{where}[{at}]")]
+    if where.startswith(".composition.") and None in (one, other):
+        return []  # one of them has not learned yet where the kernel keeps this figure
+    return [] if one == other else [f"{where}: {one!r} != {other!r}"]

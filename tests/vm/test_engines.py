@@ -1,0 +1,86 @@
+"""The second engine on other kernels: it says what the first says, and needs no BTF.
+
+Has a module of its own for what a guest needs for BCC: LLVM, 200 MB.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.outcomes import unavailable
+from tests.vm.conftest import ALL
+from tests.vm.guests import Guests, Report
+from tests.vm.harness import GuestResult, run_guest
+from tests.vm.initramfs import library, linked_libraries
+from tests.vm.kernels import KERNELS, GuestKernel, KernelUnavailable, fetch, fetch_headers
+
+HERE = Path(__file__).parent
+PACKAGE = Path("/usr/lib/python3/dist-packages/bcc")
+SECONDS = 560
+WITH_HEADERS = "6.1"
+VERSIONS = ("6.1", "6.12") if ALL else (WITH_HEADERS,)
+
+GUESTS = Guests()
+
+
+def bcc_files() -> dict[str, Path | bytes]:
+    """Debian's BCC for the system's Python."""
+    if not PACKAGE.exists():
+        unavailable("python3-bpfcc is not installed")
+    libraries = [library("libbcc.so.0"), library("librt.so.1")]
+    libraries += sorted(linked_libraries(libraries))
+    files: dict[str, Path | bytes] = {str(path): path for path in libraries}
+    return {**files, str(PACKAGE): PACKAGE, "/usr/bin/python3": Path(sys.executable).resolve()}
+
+
+def header_files(kernel: GuestKernel) -> dict[str, Path | bytes]:
+    """What BCC reads of Debian's headers for this kernel, where they are installed."""
+    try:
+        root, release = fetch_headers(kernel), fetch(kernel).release
+    except KernelUnavailable as error:
+        unavailable(str(error))
+    files: dict[str, Path | bytes] = {}
+    for link, tree in (("build", release), ("source", f"{release.rsplit('-', 2)[0]}-common")):
+        for part in ("include", "arch/x86/include"):
+            place = root / "usr/src" / f"linux-headers-{tree}" / part
+            files[f"/lib/modules/{release}/{link}/{part}"] = place
+    return files
+
+
+def boot(kernel: GuestKernel) -> GuestResult:
+    """Run the script; on one kernel with the headers, too."""
+    files = {
+        **bcc_files(),
+        "/guest/core_workloads.py": HERE / "core_workloads.py",
+        "/guest/same.py": HERE.parent / "same.py",
+    }
+    with_headers = kernel.version == WITH_HEADERS
+    if with_headers:
+        files |= header_files(kernel)
+    return run_guest(
+        kernel,
+        HERE / "both_engines.py",
+        files,
+        arguments=["headers"] if with_headers else [],
+        disk_megabytes=256,
+        memory_megabytes=2048,
+        timeout=SECONDS,
+    )
+
+
+@pytest.fixture(params=VERSIONS)
+def report(request: pytest.FixtureRequest) -> Report:
+    """Every check with what was expected and what memtrace said."""
+    kernel = next(each for each in KERNELS if each.version == request.param)
+    return GUESTS.report(kernel, lambda: boot(kernel))
+
+
+@pytest.mark.parametrize("subject", ["alike", "kill", "headers"])
+def test_second_engine(report: Report, subject: str) -> None:
+    """Both engines agree on ledger and kills; from headers alone BCC is exact."""
+    if subject == "headers" and "headers: engine" not in report.checks:
+        return
+    assert not report.wrong(subject)
