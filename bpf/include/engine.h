@@ -40,6 +40,8 @@
 #define current_task mt_current_task
 #define folio_flags mt_folio_flags
 #define folio_mapping mt_folio_mapping
+#define shmem_mapping mt_shmem_mapping
+#undef vmemmap
 #endif
 
 #define PROBE(name) int on_##name(__u64 *ctx)

@@ -18,30 +18,39 @@ from pathlib import Path
 # What BCC includes of a kernel's source tree, whose types are all in one header here.
 EMPTY = (
     *("arch/x86/include/asm/page.h", "arch/arm64/include/asm/page.h"),
-    *(f"include/linux/{name}.h" for name in ("bpf", "log2", "types", "version")),
+    *(f"include/linux/{name}.h" for name in ("bpf", "bpf_common", "log2", "types", "version")),
     *(
         f"include/uapi/linux/{name}.h"
         for name in ("bpf", "if_ether", "if_packet", "in", "ip", "ipv6", "tcp", "udp")
     ),
 )
-# BCC puts kconfig.h before everything else. The guards keep out its own copy of linux/bpf.h,
-# whose enums BTF has as well.
+# BCC puts kconfig.h before everything else.
 KCONFIG = """\
-#define __LINUX_BPF_H__
-#define _UAPI__LINUX_BPF_H__
 #define CONFIG_BPF_SYSCALL
 #define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + (c))
 #define LINUX_VERSION_CODE KERNEL_VERSION(5, 8, 0)
 #include "memtrace_btf.h"
+#define __aligned_u64 __u64 __attribute__((aligned(8)))
 enum { false, true };
 """
-# What BCC's own header names, besides what the programs do.
+# What BCC's own headers name, besides what the programs do; it brings linux/bpf.h itself.
 TYPES = {
-    4: ("bpf_stack_build_id", "pt_regs"),
-    6: ("bpf_func_id", "bpf_map_type", "pageflags", "cgroup_subsys_id"),
+    4: ("pt_regs",),
+    6: ("pageflags", "cgroup_subsys_id"),
     8: (
-        *("__u8", "__u16", "__u32", "__u64", "__s64", "__s32", "bool", "uintptr_t"),
-        *("u8", "u16", "u32", "u64", "s64", "s32"),
+        *(
+            "__u8",
+            "__u16",
+            "__u32",
+            "__u64",
+            "__s64",
+            "__s32",
+            "__s16",
+            "__s8",
+            "bool",
+            "uintptr_t",
+        ),
+        *("u8", "u16", "u32", "u64", "s64", "s32", "__be16", "__be32", "__wsum"),
     ),
 }
 WITHOUT_BCC = 3  # exit code
