@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from memtrace.commands.common import (
     CommandError,
-    MissingFeatureError,
     UsageError,
     add_source,
     add_state_dir,
@@ -101,10 +100,6 @@ def _watched(
     options: argparse.Namespace, opener: Opener | None
 ) -> tuple[list[Sample], Sequence[Container]]:
     """Return the samples, and whose they are asked for. Raises CommandError."""
-    if options.engine == "bcc":
-        raise MissingFeatureError(
-            "the bcc engine is not available in this version; use --engine libbpf or auto."
-        )
     check_root(options.root)
     with stopping() as wish, opened(options, opener) as live:
         wish.tell(live)
