@@ -82,17 +82,21 @@ MT_INLINE bool tell_control(struct oom_scratch *scratch, __u64 address)
 /* One word of the stack, from the top down. State is in a map, as in baseline.bpf.c. */
 MT_INLINE void note_place(struct oom_scratch *scratch, __u32 index)
 {
-	__u64 at, word, address = scratch->top - 8 * (index + 1);
+	__u64 at, word, other, address = scratch->top - 8 * (index + 1);
 
 	bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
-	/* One jump for three comparisons: the verifier follows 8192. find_control looks closer. */
-	if ((word - scratch->sought[0]) * (word - scratch->sought[1]) * (word - scratch->sought[2]))
-		return;
+	/*
+	 * Without a jump: the verifier follows 8192 of them, and that of 6.1 takes no loop whose
+	 * last part is laid out before its first. find_control looks closer.
+	 */
+	word = (word - scratch->sought[0]) * (word - scratch->sought[1]) *
+	       (word - scratch->sought[2]);
+	other = -word;
+	asm volatile("" : "+r"(other));
+	other = (other | word) >> 63; /* 1 unless word is 0 */
 	at = scratch->found;
-	if (at >= MT_PLACES)
-		return;
-	scratch->places[at] = address;
-	scratch->found = at + 1;
+	scratch->places[at & (MT_PLACES - 1)] = address;
+	scratch->found = at + 1 - other;
 }
 
 #ifndef MEMTRACE_BCC
