@@ -31,6 +31,8 @@ WANTED_ROOM = 16384
 class FakeKernel:
     """True pages by (cgroup, file), and everything a Session tells about them."""
 
+    engine = "libbpf"
+
     def __init__(self) -> None:
         self.unflushed = 0
         self.pages: Counter[tuple[int, bytes]] = Counter()
