@@ -96,7 +96,8 @@ def test_limits_stand_beside_it(built: Program, watch: Watch) -> None:
         try:
             (quota / "cpu.cfs_quota_us").write_text("50000")
             with Subject(built.stripped, GOMAXPROCS="5") as subject:
-                (cgroup.directory / "cgroup.procs").write_text(str(subject.process.pid))
+                for directory in (cgroup.directory, quota):
+                    (directory / "cgroup.procs").write_text(str(subject.process.pid))
                 row = watch.row(subject.process.pid)
         finally:
             quota.rmdir()
