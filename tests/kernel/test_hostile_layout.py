@@ -16,8 +16,8 @@ FAR = (1 << 21) - 1  # as many bytes as a 24-bit offset in bits can say
 INSTEAD = f'mount --bind "$0" {VMLINUX} && exec "$@"'
 
 HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "nothing": (lambda types: b"", "types"),
-    "half": (lambda types: types[: len(types) // 2], "types"),
+    "nothing": (lambda types: b"", "cannot read the kernel's BTF"),
+    "half": (lambda types: types[: len(types) // 2], "cannot read the kernel's BTF"),
     "no event": (
         lambda types: renamed(types, "btf_trace_mm_filemap_add_to_page_cache", "b" * 38),
         "mm_filemap_add_to_page_cache",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.kernel.harness.room import Room, Rooms
 
 CLEAN, TWICE, LOCKED, SHARED = 2003, 1009, 503, 307
 STRAY = 64 * PAGE  # pages of programs and libraries, which come back while they are being run
+BATCHES = 31 * (os.cpu_count() or 1) * PAGE  # folio batches: on no list yet, out of reclaim's sight
 TRIES = 3
 
 
@@ -58,7 +60,7 @@ def test_reclaim_takes_what_the_figure_says(memtrace: Memtrace, rooms: Rooms) ->
             break
     figures = row["working_set"]
     assert _agrees(row, before - left), (figures, before, left)
-    assert figures["reclaimable_file_bytes"] >= (CLEAN + TWICE) * PAGE
+    assert figures["reclaimable_file_bytes"] >= (CLEAN + TWICE) * PAGE - BATCHES
     assert left >= (LOCKED + SHARED) * PAGE
 
 
