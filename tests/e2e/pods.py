@@ -66,8 +66,13 @@ class PodContainer:
             with suppress(OSError):  # somebody else uses it by now
                 directory.rmdir()
 
+    def bind(self, pid: int) -> None:
+        """Let the quota hold for a process of the container, too."""
+        if CPU is not None and self._quotas:
+            (self._quotas[-1] / "cgroup.procs").write_text(str(pid))
+
     def _set_quota(self) -> None:
-        """Quotas are read at the same path of the cpu hierarchy; nothing has to run there."""
+        """On version 1 in a cgroup of the cpu hierarchy, which processes have to `bind` to."""
         if self._cpus is None:
             return
         if CPU is None:

@@ -100,6 +100,8 @@ def world(
 def _run_go(pod: PodContainer, collect: Path) -> None:
     """Two processes that collect one after the other, once memtrace follows them."""
     processes = [pod.cgroup.hold("env", *SETTINGS, collect, "40", "forced") for _ in range(2)]
+    for process in processes:
+        pod.bind(process.pid)
     later = [(6.0, processes[0]), (12.0, processes[1])]
 
     def go(process: subprocess.Popen[bytes]) -> None:
