@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -36,7 +35,7 @@ from memtrace.host.file_handles import FileHandles
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.host.identity import Resolver
 from memtrace.host.lru import drain_batches
-from memtrace.host.meminfo import free_bytes, machine_bytes, reclaimable_slab
+from memtrace.host.meminfo import read_meminfo
 from memtrace.host.procfs import node_name
 from memtrace.host.swap import read_swap
 from memtrace.host.tombstones import Tombstones
@@ -100,7 +99,7 @@ class Collector:
         self._census = SlabCensus(features.get(SLAB_CENSUS, Feature(False, "not asked for")), root)
         can_watch = features.get("slab_culprits", Feature(False, "not planned"))
         self._allocations = SlabWatcher(
-            session, can_watch, self._names.comm, partial(reclaimable_slab, root)
+            session, can_watch, self._names.comm, lambda: self._meminfo.reclaimable_slab
         )
         self._tree = CgroupTree(hierarchy, self._released)
         self._watching = Watching(
@@ -138,7 +137,7 @@ class Collector:
         )
         self._times = BaselineTimes()
         self._node = node_name()
-        self._machine_bytes = machine_bytes(root)
+        self._meminfo = read_meminfo(root)  # as of the sample
         self._repaired = time.monotonic()
         self.crowded = False
         self._most_rows = self.rows_read = 0  # of the kernel's interval ledgers
@@ -228,6 +227,7 @@ class Collector:
         self._inside.retry(self._tree.nodes)
         self._processes.begin(time.monotonic())
         self._go.look(time.monotonic())
+        self._meminfo = read_meminfo(self._root)
         made = Sample(
             time=time.time(),
             monotonic=time.monotonic(),
@@ -243,8 +243,8 @@ class Collector:
             swap=read_swap(self._root),
             census=self._census.state,
             slab_watch=self._allocations.state,
-            machine_bytes=self._machine_bytes,
-            machine_free_bytes=free_bytes(self._root),
+            machine_bytes=self._meminfo.total,
+            machine_free_bytes=self._meminfo.free,
         )
         self._end_interval()
         self._watching.note(made.cgroups, made.monotonic)

@@ -14,7 +14,7 @@ from memtrace.model.observation import Observation
 from memtrace.model.selection import display_name
 from memtrace.model.shapes import Advice, Container, Evidence, MemoryFigures
 from memtrace.model.units import size
-from memtrace.views.json import line_of, verdict_document
+from memtrace.views.json import identity_document, line_of, verdict_document
 from memtrace.views.text import printable
 
 SCHEMA = "memtrace.explain/1"
@@ -40,18 +40,8 @@ def render_json(target: str, seen: Observation) -> str:
 
 
 def _container(container: Container) -> dict[str, Any]:
-    source, identity = container.source, container.source.identity
     return {
-        "cgroup_id": source.cgroup_id,
-        "cgroup": source.path,
-        "kind": identity.kind,
-        "runtime": identity.runtime,
-        "namespace": identity.namespace,
-        "pod": identity.pod,
-        "container": identity.container,
-        "name": identity.name,
-        "image": identity.image,
-        "state": source.state,
+        **identity_document(container.source),
         **{name: getattr(container.memory, name) for name in MemoryFigures._fields},
     }
 

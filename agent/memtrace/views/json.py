@@ -30,7 +30,7 @@ from memtrace.model.shapes import (
 from memtrace.model.slab import shown
 from memtrace.model.stacks import StackTable
 from memtrace.model.words import device_name
-from memtrace.samples import KINDS, REASONS, Census, FileId, FileUser, FileUses
+from memtrace.samples import KINDS, REASONS, Census, CgroupSample, FileId, FileUser, FileUses
 from memtrace.views.go_json import go_list
 from memtrace.views.slab_json import slab_list
 from memtrace.views.text import without_surrogates
@@ -151,15 +151,11 @@ def _container(container: Container, quoted: _Quoted) -> str:
     )
 
 
-def _words(container: Container) -> dict[str, Any]:
-    """Return what holds text, and what is few."""
-    source, rows = container.source, container.rows
-    identity, slab = source.identity, container.slab
-    rest = None if slab is None else shown(slab)[1]
+def identity_document(source: CgroupSample) -> dict[str, Any]:
+    """Return who a cgroup is."""
+    identity = source.identity
     return {
         "cgroup_id": source.cgroup_id,
-        "parent_id": source.parent_id,
-        "leaf": container.leaf,
         "cgroup": source.path,
         "kind": identity.kind,
         "runtime": identity.runtime,
@@ -169,7 +165,18 @@ def _words(container: Container) -> dict[str, Any]:
         "name": identity.name,
         "image": identity.image,
         "state": source.state,
-        "resolved_by": identity.resolved_by,
+    }
+
+
+def _words(container: Container) -> dict[str, Any]:
+    """Return what holds text, and what is few."""
+    source, rows, slab = container.source, container.rows, container.slab
+    rest = None if slab is None else shown(slab)[1]
+    return {
+        **identity_document(source),
+        "parent_id": source.parent_id,
+        "leaf": container.leaf,
+        "resolved_by": source.identity.resolved_by,
         "limit_cgroup": container.memory.limit_cgroup,
         "drivers_other_bytes": rows.drivers_other_bytes,
         "files_other_bytes": rows.files_other_bytes,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,13 +88,8 @@ def test_what_is_kept_is_short() -> None:
         assert len(kept) <= 256
 
 
-@pytest.mark.parametrize("line", ["\n", "path\t\n", "ab\n", "build\t\n"])
-def test_a_megabyte_of_odd_lines_takes_no_time(line: str) -> None:
-    """CPU time: a quarter of what a binary may take."""
-    information = (line * (1 << 20))[: 1 << 20].encode()
-    spent = []
-    for _ in range(3):
-        began = time.thread_time()
-        parse(b"go1.25.5", information)
-        spent.append(time.thread_time() - began)
-    assert min(spent) < 0.04
+def test_lines_beyond_what_go_writes_are_not_read() -> None:
+    """Anybody may write a megabyte of them."""
+    odd = "build\tx=y\n" * (1 << 16)
+    info = parse(b"go1.25.5", f"{odd}path\texample.org/app\n".encode())
+    assert (info.main, info.settings) == (None, {})
