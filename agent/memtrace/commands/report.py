@@ -126,6 +126,11 @@ def _of_recording(options: argparse.Namespace, directory: Path) -> str:
     from memtrace.store.reader import Recording
     from memtrace.views.html.recording import render
 
+    if not os.path.lexists(options.source):
+        raise TargetNotFoundError(
+            f"{options.source} is neither a recording nor a recorded kill; "
+            "'memtrace oom list' lists those, 'memtrace record FILE' makes one."
+        )
     try:
         with Recording(Path(options.source)) as recording:
             return render(_report(options, recording, directory), __version__)

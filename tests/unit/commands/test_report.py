@@ -133,13 +133,13 @@ def test_an_older_report_is_replaced_and_nothing_else(recording: Path, tmp_path:
 def test_what_is_no_recording_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Absent, foreign, torn, empty: one sentence, exit 1, and no report."""
+    """Foreign, torn, empty: one sentence, exit 1, and no report; exit 4 where there is nothing."""
     foreign, torn, empty = tmp_path / "foreign", tmp_path / "torn", tmp_path / "empty"
     sqlite3.connect(foreign).execute("CREATE TABLE t (a)").connection.close()
     torn.write_bytes(EXAMPLE.read_bytes()[:20_000])
     Writer(empty, "boot").close()
-    for path in (tmp_path / "absent", foreign, torn, empty):
-        assert report(path, "-o", tmp_path / "out.html") == 1
+    for path, code in ((tmp_path / "absent", 4), (foreign, 1), (torn, 1), (empty, 1)):
+        assert report(path, "-o", tmp_path / "out.html") == code
         assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out.html").exists()
 
