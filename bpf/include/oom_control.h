@@ -79,6 +79,17 @@ MT_INLINE bool tell_control(struct oom_scratch *scratch, __u64 address)
 	return true;
 }
 
+/* 1, or 0 for the same; in arithmetic that the compiler cannot make a jump of. */
+MT_INLINE __u64 differs(__u64 word, __u64 other)
+{
+	__u64 more, less;
+
+	more = word - other;
+	less = other - word;
+	asm volatile("" : "+r"(more), "+r"(less));
+	return (more | less) >> 63;
+}
+
 /* One word of the stack, from the top down. State is in a map, as in baseline.bpf.c. */
 MT_INLINE void note_place(struct oom_scratch *scratch, __u32 index)
 {
@@ -89,11 +100,8 @@ MT_INLINE void note_place(struct oom_scratch *scratch, __u32 index)
 	 * Without a jump: the verifier follows 8192 of them, and that of 6.1 takes no loop whose
 	 * last part is laid out before its first. find_control looks closer.
 	 */
-	word = (word - scratch->sought[0]) * (word - scratch->sought[1]) *
-	       (word - scratch->sought[2]);
-	other = -word;
-	asm volatile("" : "+r"(other));
-	other = (other | word) >> 63; /* 1 unless word is 0 */
+	other = differs(word, scratch->sought[0]) & differs(word, scratch->sought[1]) &
+		differs(word, scratch->sought[2]);
 	at = scratch->found;
 	scratch->places[at & (MT_PLACES - 1)] = address;
 	scratch->found = at + 1 - other;
