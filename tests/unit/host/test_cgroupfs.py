@@ -179,12 +179,19 @@ def test_a_cgroup_at_its_limit_is_read_in_full(v1: Host) -> None:
     assert memory.swap_bytes == 4096
 
 
-@pytest.mark.parametrize("name", ["memory.usage_in_bytes", "memory.limit_in_bytes"])
-def test_a_changed_usage_or_limit_is_seen_at_once(v1: Host, name: str) -> None:
-    """A limit can change alone."""
+def test_a_changed_usage_is_seen_at_once(v1: Host) -> None:
+    """Whatever moved it."""
     first = v1.read("/a")
-    v1.write(f"a/{name}", "4096\n")
+    v1.write("a/memory.usage_in_bytes", "4096\n")
     assert v1.read("/a", changed=False) != first
+
+
+def test_a_changed_limit_is_seen_at_the_fourth_read(v1: Host) -> None:
+    """A limit can change alone, but seldom does."""
+    first = v1.read("/a")
+    v1.write("a/memory.limit_in_bytes", "4096\n")
+    seen = [v1.read("/a", changed=False) for _ in range(4)]
+    assert any(memory != first for memory in seen)
 
 
 def test_a_forced_read_is_a_full_read(v1: Host) -> None:
@@ -211,11 +218,11 @@ def test_dirty_pages_are_followed_until_they_are_clean(v1: Host) -> None:
     assert memory.dirty_bytes == 0
 
 
-def test_nothing_is_older_than_ten_reads(v1: Host) -> None:
+def test_nothing_is_older_than_twenty_reads(v1: Host) -> None:
     """Usage may stand still by chance; then the figures still refresh."""
     v1.read("/a")
     v1.write("a/memory.stat", "total_cache 1\n")
-    seen = [v1.read("/a", changed=False) for _ in range(10)]
+    seen = [v1.read("/a", changed=False) for _ in range(20)]
     assert any(memory is not None and memory.file_bytes == 1 for memory in seen)
 
 
