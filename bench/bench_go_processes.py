@@ -28,7 +28,7 @@ from tests.kernel.harness.golang import build, stripped
 PROCESSES, BUSY = 500, 50
 CGROUPS = 50
 LOOKS, QUICK_LOOKS = 60, 12
-SETTLING = 40  # looks until the program is probed, and every process was placed more than once
+SETTLING = 70  # looks until the program is probed, and every process was placed a few times
 INTERVAL = 1.0
 BAR_MS = 5.0
 ROOT = Path("/")

@@ -206,7 +206,7 @@ def test_short_lived_processes_leave_nothing(built: Program, watch: Watch) -> No
 
 
 def test_a_process_at_rest_is_read_more_seldom(built: Program, watch: Watch) -> None:
-    """Every fourth look, and at the next one when it has collected."""
+    """At one look of eight, and at the next one when it has collected."""
     with Subject(built.stripped) as subject:
         pid = subject.process.pid
         for _ in range(STILL + 2 * REST):

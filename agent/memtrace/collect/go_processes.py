@@ -35,7 +35,7 @@ LEAST_PAUSE, MOST_PAUSE = 1.0, 61.0
 seldom, as it is put into its cgroup when it begins. A prime, as ids of cgroups have steps."""
 PATIENCE_SECONDS, MOST_SECONDS, STUCK_SECONDS = 0.05, 10.0, 30.0
 """How long a sample waits for a look, how long a thorough one may take, and when it is said."""
-STILL, REST = 16, 4
+STILL, REST = 16, 8
 """A process in which nothing moved for so many looks is read at one look of so many, until it
 moves or collects: most Go programs of a node do nothing for most of the time."""
 MAX_PROCESSES = 16_384
@@ -107,6 +107,8 @@ class GoProcesses:
         self.collected = Collected()
         self._finder = GoFinder(root)
         self._followed: dict[int, _Followed] = {}
+        self._changed = True  # who is followed
+        self._places: dict[int, tuple[int, int]] = {}
         self._minors: dict[int, int] = {}  # of Go's version by pid, of ended ones, too
         self._looks = 0
         self._looked_at = self._interval = 0.0
@@ -160,12 +162,16 @@ class GoProcesses:
         return _Seen(
             now,
             {key: self._same(key, tuple(found)) for key, found in of.items()},
-            {
-                one.pid: (one.memory.controller, one.start)
-                for one in self._followed.values()
-                if one.memory is not None
-            },
+            self._controllers(),
         )
+
+    def _controllers(self) -> dict[int, tuple[int, int]]:
+        """The very same as long as the same are followed."""
+        if self._changed:
+            self._changed = False
+            memories = ((one, one.memory) for one in self._followed.values())
+            self._places = {one.pid: (m.controller, one.start) for one, m in memories if m}
+        return self._places
 
     def of(self, cgroup: int) -> tuple[GoProcess, ...]:
         """The processes of a cgroup alone; the same object when nothing moved."""
@@ -236,6 +242,7 @@ class GoProcesses:
         comm = read_comm(self._root, pid)
         self._remember_version(pid, program)
         debug = None if program.build is None else _debug(program.build.debug)
+        self._changed = True
         self._followed[pid] = _Followed(pid, start, program, comm, memory, reason, debug)
 
     def _remember_version(self, pid: int, program: GoBinary) -> None:
@@ -259,6 +266,7 @@ class GoProcesses:
         if one.memory is not None:
             one.memory.close()
         self._followed.pop(one.pid, None)
+        self._changed = True
         self._finder.forget(one.pid)
 
     def _count(self, cycle: GoCycle) -> None:

@@ -40,7 +40,10 @@ class Names(Protocol):
         """Who is or was behind cgroups, by id and path."""
 
     def go_controllers(self) -> dict[int, tuple[int, int]]:
-        """Where each Go process has its gcController, and its start in ticks, by pid."""
+        """Where each Go process has its gcController, and its start in ticks, by pid.
+
+        The very same as long as the processes are the same.
+        """
 
     def go_heap(self, pid: int, block: bytes) -> GoHeap | None:
         """What the bytes of a process' gcController say."""
@@ -59,6 +62,7 @@ class OomRecorder:
         self._directory = directory
         self._node = node_name()
         self._described = _NOTHING
+        self._places: Mapping[int, tuple[int, int]] | None = None  # of Go's controllers
         self._unsaved = True
         self._saved_at = 0.0
 
@@ -98,7 +102,10 @@ class OomRecorder:
         Raises BpfError.
         """
         places = self._names.go_controllers()
+        if places is self._places:
+            return
         self._capture.follow_go({pid: GoController(*place) for pid, place in places.items()})
+        self._places = places
 
     def tick(self, samples: Sequence[Sample]) -> list[Document]:
         """Record every kill that is known whole by now; return the records, oldest first.
