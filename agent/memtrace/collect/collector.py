@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,9 +18,9 @@ from memtrace.collect.census import CensusProgress, SlabCensus
 from memtrace.collect.cgroup_samples import CgroupSamples
 from memtrace.collect.cgroups import CgroupTree, Node
 from memtrace.collect.container_paths import ContainerPaths
-from memtrace.collect.events import CgroupChanged, PathSeen, TaskExited, TaskNamed, decode
+from memtrace.collect.gathering import Gathering
 from memtrace.collect.go_later import LaterGo
-from memtrace.collect.ledger import FILE_SHMEM
+from memtrace.collect.kernel_events import KernelEvents
 from memtrace.collect.namer import Namer
 from memtrace.collect.names import Names
 from memtrace.collect.processes import ShownProcesses
@@ -54,8 +54,6 @@ from memtrace.samples import (
 REPAIR_SECONDS = 20.0
 CENSUS_GATHER_SECONDS = 0.5
 DISK_FILE = OBJECTS / "page_cache.bpf.o"
-CROWDED_ROWS = 16384
-"""Rows in one gather from which on the ledgers (65,536 rows) are emptied more often."""
 LAG_SECONDS = 5.0
 """How long memory.stat may lag behind an event (seen: under 3 s): read it fully until then."""
 
@@ -105,6 +103,15 @@ class Collector:
         self._watching = Watching(
             session, on_demand, self._names, self._resolver, self._tree.nodes, self._page, root
         )
+        self._events = KernelEvents(
+            session,
+            self._names,
+            self._processes,
+            self._tree,
+            self._resolver,
+            tombstones,
+            self._page,
+        )
         self._go = LaterGo(root, hierarchy, self._paths, features, many_uprobes)
         self._cgroups = CgroupSamples(
             self._resolver,
@@ -125,7 +132,7 @@ class Collector:
             self._tree,
             FileHandles(root, self._names.mounts),
             self._baseline if can_walk else None,
-            self._drain_events,
+            self._events.drain,
         )
         self._shmem = ShmemCheck(
             session,
@@ -135,37 +142,31 @@ class Collector:
             lambda: drain_batches(DISK_FILE),
             can_walk,
         )
+        self._gathering = Gathering(
+            session,
+            self._tree,
+            self._events,
+            self._baseline,
+            self._shmem,
+            self._watching.gather,
+            (self._allocations.gather, self._go.gather),
+        )
         self._times = BaselineTimes()
         self._node = node_name()
         self._meminfo = read_meminfo(root)  # as of the sample
         self._repaired = time.monotonic()
-        self.crowded = False
-        self._most_rows = self.rows_read = 0  # of the kernel's interval ledgers
-        self._leaving: list[CgroupChanged] = []
-        self._renamed: set[bytes] = set()  # processes, by exec
         for node in reversed(self._tree.in_order()):  # a pod is named by what is below it
             self._resolver.resolve(node.id, node.path)
-        self._drain_events()
+        self._events.drain()
 
     def gather(self) -> None:
         """Empty the kernel's interval ledger and event ring into the accumulated state."""
-        self._drain_events()
-        complete, self._leaving = self._leaving, []
-        count = 0
-        for keys, values, rows_read in self._session.gather():
-            count += rows_read
-            self._add_rows(keys, values, rows_read)
-        self._most_rows = max(self._most_rows, count)
-        self.rows_read += count
-        self._watching.gather()
-        self.crowded = count > CROWDED_ROWS
-        if self.crowded:
-            self._cut_tables()
-        for event in complete:
-            self._release(event)
-        self._drain_events()
-        self._allocations.gather()
-        self._go.gather()
+        self._gathering.gather()
+
+    @property
+    def gathering(self) -> Gathering:
+        """How much was gathered."""
+        return self._gathering
 
     def take_baseline(self, progress: Progress | None = None) -> None:
         """Walk all cached files; the samples from here on know what was there before."""
@@ -175,14 +176,14 @@ class Collector:
 
     def take_census(self, progress: CensusProgress | None = None) -> None:
         """Count every kernel object; the samples from here on say what each cgroup holds."""
-        self._census.take(self._tree.nodes, self._gathering(progress))
+        self._census.take(self._tree.nodes, self._while_gathering(progress))
 
     def census_age(self) -> tuple[float | None, float]:
         """Seconds since the last census (None: there was none), and how many it took."""
         state = self._census.state
         return state.age_seconds, state.cost_seconds or 0.0
 
-    def _gathering(self, progress: CensusProgress | None) -> CensusProgress:
+    def _while_gathering(self, progress: CensusProgress | None) -> CensusProgress:
         """A progress that empties the kernel's ledgers, too: with much memory it takes seconds."""
         gathered = time.monotonic()
 
@@ -219,10 +220,10 @@ class Collector:
         self.gather()
         self._baseline.settle()
         self._shmem.check()
-        self._take_totals()  # after the last gather: totals are never behind the rows
+        self._gathering.take_totals()  # after the last gather: totals are never behind the rows
         changed = [node for node in self._tree.nodes.values() if node.ledger.changed]
         self._mark_active(changed)
-        self._rename_processes()
+        self._events.tell_renamed()
         self._namer.check(changed, self._cgroups.ledgers)
         self._inside.retry(self._tree.nodes)
         self._processes.begin(time.monotonic())
@@ -260,12 +261,6 @@ class Collector:
         """The Go processes."""
         return self._go
 
-    def fill(self) -> dict[str, float]:
-        """How full the kernel's tables were at most since the last call, as a share."""
-        rows, cgroups = self._session.capacity()
-        most, self._most_rows = self._most_rows, 0
-        return {"ledger": most / rows, "totals": len(self._tree.nodes) / cgroups}
-
     def identity(self, cgroup_id: int, path: str) -> Identity:
         """Who is or was behind a cgroup, also when it is gone by now."""
         return self._resolver.recall(cgroup_id, path)
@@ -278,76 +273,9 @@ class Collector:
         if self._tombstones is not None:
             self._tombstones.save(self._tree.nodes.keys(), time.time(), at_once=True)
 
-    # --- reading ---
-
-    def _add_rows(self, keys: memoryview, values: memoryview, count: int) -> None:
-        pairs = zip(
-            wire.LEDGER_KEY.iter_unpack(keys[: count * wire.LEDGER_KEY.size]),
-            wire.LEDGER_VALUE.iter_unpack(values[: count * wire.LEDGER_VALUE.size]),
-            strict=True,
-        )
-        nodes, baseline_listens = self._tree.nodes, self._baseline.listens
-        for (cgroup, file, process, kind), value in pairs:
-            node = nodes.get(cgroup) or self._tree.node(cgroup)
-            if not node.born:
-                if file not in node.ledger.files:
-                    self._remember_walked(node, file)
-                if baseline_listens:
-                    self._baseline.note_touch(cgroup, file)
-            entry = node.ledger.row(file, process, kind, value)
-            if entry.flags & FILE_SHMEM or self._shmem.is_shmem(file):
-                self._shmem.note_touch(cgroup, file)
-
-    def _remember_walked(self, node: Node, file: bytes) -> None:
-        """The first event of a file that was quiet until now: what the walk found of it."""
-        pages = self._baseline.known(node.id, file)
-        if pages:
-            node.ledger.hold(file, pages)
-
     def _forget_name(self, file: bytes) -> None:
         self._namer.forget(file)
         self._session.forget_file(file)
-
-    def _take_totals(self) -> None:
-        for keys, values, count in self._session.totals():
-            cgroups = keys[: count * 8].cast("Q")
-            for number, cgroup in enumerate(cgroups):
-                start = number * wire.TOTAL.size
-                total = bytes(values[start : start + wire.TOTAL.size])
-                self._tree.node(cgroup).ledger.set_totals(total)
-
-    def _drain_events(self) -> None:
-        self._session.drain_events(self._on_event)
-
-    def _on_event(self, record: memoryview) -> None:
-        event = decode(record)
-        if isinstance(event, PathSeen):
-            self._names.learn_file(event)
-        elif isinstance(event, TaskNamed):
-            if self._names.learn_process(event.process, event.comm):
-                self._renamed.add(event.process)
-        elif isinstance(event, TaskExited):
-            self._processes.end(event, self._page)
-        elif isinstance(event, CgroupChanged):
-            self._on_cgroup(event)
-
-    def _on_cgroup(self, event: CgroupChanged) -> None:
-        if event.change == wire.EVENT_RELEASE:
-            self._leaving.append(event)  # its last rows are in the ledger still to be drained
-            return
-        buried = self._tombstones.path(event.id) if self._tombstones is not None else None
-        if buried is not None and event.change == wire.EVENT_RMDIR:
-            event = replace(event, path=buried)
-        self._tree.apply(event)
-        if event.change == wire.EVENT_MKDIR:
-            self._resolver.resolve(event.id, event.path)
-
-    def _release(self, event: CgroupChanged) -> None:
-        node = self._tree.nodes.get(event.id)
-        total = self._session.total(event.id)
-        if node is not None and total is not None:
-            node.ledger.set_totals(total)
-        self._tree.apply(event)
 
     def _released(self, node: Node) -> None:
         for forget in (
@@ -371,19 +299,11 @@ class Collector:
         self._repaired = time.monotonic()
         self._names.forget_deleted([node.ledger for node in self._tree.nodes.values()])
         self._tree.repair()
-        forget_folded(self._session, self._tree.nodes, self._drain_events)
+        forget_folded(self._session, self._tree.nodes, self._events.drain)
         if self._names.refresh():
             for node in self._tree.nodes.values():
                 node.ledger.rename()
         self._inside.repair(self._tree.nodes)
-
-    def _rename_processes(self) -> None:
-        if not self._renamed:
-            return
-        for node in self._tree.nodes.values():
-            if not self._renamed.isdisjoint(node.ledger.processes):
-                node.ledger.rename()
-        self._renamed.clear()
 
     def _mark_active(self, changed: list[Node]) -> None:
         """A changed ledger moves the figures of its cgroup and of all above it."""
@@ -436,16 +356,7 @@ class Collector:
         )
 
     def _end_interval(self) -> None:
-        for node in self._tree.nodes.values():
-            if node.ledger.changed:
-                node.ledger.settle_interval()
-                self._cut(node)
-
-    def _cut_tables(self) -> None:
-        """Keep every table within its bound, also when much comes between two samples."""
-        for node in self._tree.nodes.values():
-            self._cut(node)
-
-    def _cut(self, node: Node) -> None:
-        for file in node.ledger.cut():
-            self._baseline.forget(node.id, file)
+        changed = [node for node in self._tree.nodes.values() if node.ledger.changed]
+        for node in changed:
+            node.ledger.settle_interval()
+        self._gathering.cut(changed)

@@ -100,7 +100,7 @@ class Live(Closing):
         end = time.monotonic() + seconds
         try:
             while (left := end - time.monotonic()) > 0:
-                pause = CROWDED_SECONDS if self._collector.crowded else GATHER_SECONDS
+                pause = CROWDED_SECONDS if self._collector.gathering.crowded else GATHER_SECONDS
                 ready = self._poll(min(left, pause), also)
                 if self._wake_read in ready:
                     return False
@@ -172,7 +172,8 @@ class Live(Closing):
         counted = number(BPF_STATS) == 1
         nanoseconds, runs = self._session.run_stats() if counted else (None, None)
         seconds = None if nanoseconds is None else nanoseconds * 1e-9
-        return RunFigures(seconds, runs, self._collector.rows_read, self._collector.fill())
+        gathering = self._collector.gathering
+        return RunFigures(seconds, runs, gathering.rows_read, gathering.fill())
 
     def request_baseline(self) -> None:
         """Take the baseline (again) before the next sample."""

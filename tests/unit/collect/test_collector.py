@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from memtrace.collect import collector as module
-from memtrace.collect import namer, names
+from memtrace.collect import gathering, namer, names
 from memtrace.samples import GoCollected, Lost
 from tests.unit.collect import records
 from tests.unit.collect.fake_kernel import BY, PAGE, FakeKernel, Rig
@@ -131,13 +131,13 @@ def test_losses_are_told(rig: Rig) -> None:
 
 def test_a_full_interval_asks_for_more_haste(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """More rows than a quarter of the ledger: it is emptied more often until that ends."""
-    monkeypatch.setattr(module, "CROWDED_ROWS", 2)
+    monkeypatch.setattr(gathering, "CROWDED_ROWS", 2)
     for inode in range(1, 4):
         rig.kernel.add(rig.id("/a"), records.file(inode), 1)
     rig.collector.gather()
-    assert rig.collector.crowded
+    assert rig.collector.gathering.crowded
     rig.collector.gather()
-    assert not rig.collector.crowded
+    assert not rig.collector.gathering.crowded
 
 
 def test_without_a_baseline_the_reason_is_told() -> None:
