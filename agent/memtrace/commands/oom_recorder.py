@@ -126,6 +126,7 @@ class OomRecorder:
         self._store.write()
         if self._unsaved:
             self._save()
+        self._store.close()
 
     def _at_rest(self) -> tuple[Counts, Known]:
         """The kernel's counters and what was told, of one moment: none was counted but not told.

@@ -2,12 +2,14 @@
 
 Knows nothing of what is in them. Ids sort by time: a clock that was set back does not put a
 later kill before an earlier one. When the directory cannot be written, the newest records wait
-in memory.
+in memory. One process at a time writes: others know the same kills.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import re
 import stat
@@ -41,8 +43,8 @@ class _Record(NamedTuple):
 class Postmortems:
     """Writes records. Never raises for the disk's sake: `problem` says what is wrong.
 
-    `problem` is one sentence while the directory cannot be written, else empty. That is found out
-    at the beginning and with every record.
+    `problem` is one sentence while the directory cannot be written, or another process does, else
+    empty. That is found out at the beginning and with every record. Close it when done.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Postmortems:
         self._last = max(ids(directory), default="")
         self.lost = 0  # records that found no room while waiting
         self.problem = ""
+        self._claimed: int | None = None  # the directory, locked
         self._attempt()
 
     @property
@@ -77,9 +80,19 @@ class Postmortems:
         if self._waiting or self.problem:
             self._attempt()
 
+    def close(self) -> None:
+        """Let another process write here. May be called twice."""
+        if self._claimed is not None:
+            os.close(self._claimed)
+            self._claimed = None
+
     def _attempt(self) -> None:
         try:
             with _opened(self._directory) as folder:
+                if not self._claim(folder):
+                    self._waiting.clear()  # it has them, too
+                    self.problem = f"another memtrace writes post-mortems to {self._directory}."
+                    return
                 if not self._waiting:
                     _try_out(folder)
                 while batch := list(islice(self._waiting, _BATCH)):
@@ -94,6 +107,21 @@ class Postmortems:
             )
         else:
             self.problem = ""
+
+    def _claim(self, folder: int) -> bool:
+        """Whether no other process writes here; a file system without locks says nothing of it."""
+        if self._claimed is not None and os.path.sameopenfile(self._claimed, folder):
+            return True
+        self.close()
+        claimed = os.dup(folder)
+        try:
+            fcntl.flock(claimed, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno == errno.EWOULDBLOCK:
+                os.close(claimed)
+                return False
+        self._claimed = claimed
+        return True
 
     def _told_lost(self) -> str:
         return f", {self.lost} older ones are lost" if self.lost else ""
@@ -121,6 +149,16 @@ def read(directory: Path, record_id: str) -> bytes | None:
             return None
         data = file.read(_MAX_FILE + 1)
     return data if len(data) <= _MAX_FILE else None
+
+
+def _is_orphan(name: str, names: set[str]) -> bool:
+    """Whether it is the text of a record that never came to be."""
+    record_id = name.removesuffix(".txt")
+    return (
+        record_id != name
+        and _ID.fullmatch(record_id) is not None
+        and f"{record_id}.json" not in names
+    )
 
 
 def _is_record(name: str) -> bool:
@@ -219,9 +257,9 @@ def _sync_all(opened: list[int]) -> None:
 
 def _bound(folder: int, max_records: int, max_bytes: int) -> None:
     """Remove the oldest records, and what an interrupted write left behind, if that can be."""
-    names = os.listdir(folder)
+    names = set(os.listdir(folder))
     for name in names:
-        if name.endswith(_TEMPORARY):
+        if name.endswith(_TEMPORARY) or _is_orphan(name, names):
             _discard(folder, name)
     kept = sorted((name[:-5] for name in names if _is_record(name)), reverse=True)
     total = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,9 @@ def keep(directory: Path, kill: OomEvent) -> str:
         document["id"] = record_id
         return oom_json.line(document).encode(), postmortem.render(document).encode()
 
-    store = Postmortems(directory)
-    made = store.keep(kill.time, 42, render)
-    store.write()
+    with closing(Postmortems(directory)) as store:
+        made = store.keep(kill.time, 42, render)
+        store.write()
     return made
 
 

@@ -35,7 +35,10 @@ def test_ids_sort_by_time_whatever_the_clock_does(tmp_path: Path) -> None:
     """Set back while memtrace runs, and before it starts again; twice in a millisecond."""
     store = Postmortems(tmp_path)
     made = [put(store), put(store), put(store, NOW - 3600)]
-    made += [put(Postmortems(tmp_path), NOW - 7200), put(Postmortems(tmp_path), NOW + 1)]
+    for moment in (NOW - 7200, NOW + 1):
+        store.close()
+        store = Postmortems(tmp_path)
+        made.append(put(store, moment))
     assert made == sorted(made) == ids(tmp_path)
     assert len(set(made)) == 5
 
@@ -45,6 +48,7 @@ def test_the_oldest_leave_first(tmp_path: Path) -> None:
     store = Postmortems(tmp_path, max_records=3)
     made = [put(store, NOW + second) for second in range(5)]
     assert ids(tmp_path) == made[2:]
+    store.close()
     small = Postmortems(tmp_path, max_bytes=1)
     last = put(small, NOW + 9)
     assert ids(tmp_path) == [last]
@@ -52,8 +56,9 @@ def test_the_oldest_leave_first(tmp_path: Path) -> None:
 
 
 def test_what_an_interrupted_write_left_is_removed(tmp_path: Path) -> None:
-    """Half a file is no record."""
+    """Half a file is no record, and neither is a text alone."""
     (tmp_path / "20261118T110640.250Z-42.json.new").write_text("{")
+    (tmp_path / "20261118T110641.250Z-43.txt").write_text("text")
     assert ids(tmp_path) == []
     put(Postmortems(tmp_path))
     assert len(os.listdir(tmp_path)) == 2
@@ -154,3 +159,15 @@ def test_links_and_other_things_are_no_records(tmp_path: Path) -> None:
     (tmp_path / f"{name}.json").unlink()
     os.mkfifo(tmp_path / f"{name}.json")
     assert read(tmp_path, name) is None
+
+
+def test_one_process_at_a_time_writes(tmp_path: Path) -> None:
+    """Both know each kill: the one that came first records it, and the other says so."""
+    first, second = Postmortems(tmp_path), Postmortems(tmp_path)
+    assert second.problem == f"another memtrace writes post-mortems to {tmp_path}."
+    made = [put(first)]
+    put(second)
+    assert ids(tmp_path) == made
+    first.close()
+    made.append(put(second, NOW + 1))
+    assert (ids(tmp_path), second.problem, second.lost) == (made, "", 0)
