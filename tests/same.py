@@ -9,7 +9,9 @@ TOTALS = ("added_bytes", "removed_bytes", "attributed_bytes")
 OF_A_MOMENT = ("stall_seconds", "disk_read_bytes", "disk_write_bytes", "peak_rss_bytes")
 # What a kill's record says of the memtrace that wrote it, and of the moment of writing.
 OF_THE_RECORD = (
-    *("id", "time", "boot_ns", "history", "io", "top_files", "top_processes", "verdict", "advice"),
+    *("id", "time", "boot_ns", "verdict", "advice"),
+    # Out of its samples, if one was taken in time.
+    *("history", "io", "drivers", "top_files", "top_processes", "go", "gaps"),
 )
 
 

@@ -5,6 +5,8 @@ Compile only: whether both engines count the same is test_engines.py's business.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from memtrace.kernel.engines import choose, has_bcc
@@ -44,11 +46,21 @@ def test_shared_sources_compile(group: tuple[str, ...], facts: KernelFacts) -> N
         assert engine.open(name).programs()
 
 
-def test_a_wrong_member_is_an_error(facts: KernelFacts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A member that this kernel does not have fails, in clang's words."""
-    wrong = "__u64 wrong(struct task_struct *task) { return task->no_such_member; }"
-    monkeypatch.setattr(
-        "memtrace.kernel.engines.bcc.flattened", lambda _: f"#include <linux/types.h>\n{wrong}"
-    )
-    with pytest.raises(EngineError, match="no member named 'no_such_member'"):
+WRONG = """
+#include <linux/types.h>
+#define PROBE(name) int on_##name(struct task_struct *task)
+PROBE(nothing)
+{
+	return task->no_such_member;
+}
+"""
+
+
+def test_a_wrong_member_is_an_error(
+    facts: KernelFacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that this kernel does not have fails, in clang's words, which name the place."""
+    (tmp_path / "oom.bpf.c").write_text(WRONG)
+    monkeypatch.setattr("memtrace.kernel.engines.bcc.SOURCES", tmp_path)
+    with pytest.raises(EngineError, match=r"oom\.bpf\.c:6:.*no member named 'no_such_member'"):
         BccEngine(facts, headers=False).open("oom")

@@ -35,7 +35,7 @@ from same import differing, facts, said
 ALIKE = ("write-4k", "write-1m", "write-ramfs", "read-cold", "mmap-cold", "unlink", "truncate")
 ALONE = ("write-4k", "read-cold", "mmap-cold", "unlink", "reclaim", "processes")
 TRIES = 3
-START_SECONDS = 200  # LLVM in an emulated machine
+START_SECONDS = 600  # LLVM in an emulated machine
 LIMIT = 16 << 20
 RECORDS = Path("/disk/oom")
 

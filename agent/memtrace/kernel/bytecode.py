@@ -11,7 +11,6 @@ import errno
 import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from memtrace.kernel.errors import BpfError, check
 from memtrace.kernel.libbpf import ProgLoadOpts, libbpf
@@ -19,6 +18,7 @@ from memtrace.kernel.maps import Map
 from memtrace.kernel.objects import LoadedObject
 from memtrace.kernel.programs import Attachment, LoadedProgram
 
+_LICENCE = b"Dual BSD/GPL"  # as LICENSE(...) says at the end of each source
 _LOG_BYTES = 1 << 20
 _RAW_TRACEPOINT = 17  # enum bpf_prog_type
 _INSTRUCTION = struct.Struct("<BBhi")
@@ -26,42 +26,37 @@ _WIDE = 0x18  # loads 64 bits; the upper half of the registers' byte says what t
 _MAP, _CONSTANT = 1, 2
 
 
-@dataclass(frozen=True)
-class Bytecode:
-    """The programs of one source. `numbered`: maps and constants by their number in the code.
-
-    `maps`: for each map the code of a program that returns how it is made.
-    """
-
-    programs: Mapping[str, bytes]
-    numbered: Sequence[str]
-    maps: Mapping[str, bytes]
-    licence: str
-
-
 class BytecodeObject(LoadedObject):
     """The programs of one source, with the maps they use. Every method raises BpfError.
 
-    `constants`: values of CFG(name), by name; of others 0.
+    `code`: by function, these programs among others; `numbered`: maps and constants by their
+    number in it; `constants`: values of CFG(name), by name; of others 0.
     """
 
-    def __init__(self, name: str, code: Bytecode, constants: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        programs: Sequence[str],
+        code: Mapping[str, bytes],
+        numbered: Sequence[str],
+        constants: Mapping[str, int],
+    ) -> None:
         super().__init__(name)
+        self._names = programs
+        self._wanted = set(programs)
         self._code = code
-        self._wanted = dict(code.programs)
+        self._numbered = numbered
         self._constants = constants
         self._entries: dict[str, int] = {}
         self._programs: dict[str, LoadedProgram] = {}
 
     def programs(self) -> list[str]:
         """The names of all programs in the source, loaded or not."""
-        return list(self._code.programs)
+        return list(self._names)
 
     def autoload(self, name: str, wanted: bool) -> None:
         """Say whether `load` shall load this program."""
-        self._wanted.pop(name, None)
-        if wanted:
-            self._wanted[name] = self._code.programs[name]
+        (self._wanted.add if wanted else self._wanted.discard)(name)
 
     def set_max_entries(self, name: str, count: int) -> None:
         """Set the size of a map."""
@@ -73,15 +68,15 @@ class BytecodeObject(LoadedObject):
 
     def load(self) -> None:
         """Create the maps that the programs use, and load these."""
-        for name, code in self._wanted.items():
-            self._programs[name] = RawProgram(name, self._linked(code), self._code.licence)
+        for name in self._names:
+            if name in self._wanted:
+                self._programs[name] = RawProgram(name, self._linked(self._code[name]))
 
     def map(self, name: str) -> Map:
         """A map, made when it is first asked for."""
         if name not in self._maps:
-            if name not in self._code.maps:
-                raise BpfError(errno.ENOENT, f"find map {name} in {self.name}")
-            self._maps[name] = made_map(name, self._code.maps[name], self._entries.get(name))
+            code = self._code.get(f"mt_map_{name}", b"")
+            self._maps[name] = made_map(name, code, self._entries.get(name))
         return self._maps[name]
 
     def program(self, name: str) -> LoadedProgram:
@@ -108,7 +103,7 @@ class BytecodeObject(LoadedObject):
             kind = registers >> 4
             if operation != _WIDE or kind not in (_MAP, _CONSTANT):
                 continue
-            name = self._code.numbered[number]
+            name = self._numbered[number]
             if kind == _MAP:
                 struct.pack_into("<i", linked, at + 4, self.map(name).fd)
             else:
@@ -120,14 +115,14 @@ class BytecodeObject(LoadedObject):
 class RawProgram(LoadedProgram):
     """A program on a raw tracepoint, by its descriptor."""
 
-    def __init__(self, name: str, code: bytes, licence: str) -> None:
+    def __init__(self, name: str, code: bytes) -> None:
         log = ctypes.create_string_buffer(_LOG_BYTES)
         options = ProgLoadOpts(sz=ctypes.sizeof(ProgLoadOpts), log_size=_LOG_BYTES)
         options.log_buf = ctypes.addressof(log)
         fd = libbpf().bpf_prog_load(
             _RAW_TRACEPOINT,
             name.encode(),
-            licence.encode(),
+            _LICENCE,
             code,
             len(code) // 8,
             ctypes.byref(options),

@@ -6,18 +6,17 @@ default engine. Which kernels it is for is engines/__init__.py's decision.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import select
+import resource
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import IO
 
-from memtrace.kernel.bytecode import Bytecode, BytecodeObject
+from memtrace.kernel.bytecode import BytecodeObject
 from memtrace.kernel.engines.bcc_child import WITHOUT_BCC
 from memtrace.kernel.errors import EngineError
 from memtrace.kernel.support import KernelFacts
@@ -27,16 +26,15 @@ PACKAGE = "the system package python3-bpfcc (Fedora, SUSE: python3-bcc; PyPI's b
 CHILD = Path(__file__).with_name("bcc_child.py")
 SOURCES = Path(__file__).resolve().parents[2] / "bpf" / "src"
 TOGETHER = (("page_cache", "shmem", "lifecycle"), ("oom",))
-"""Sources that one child compiles as one text: most of the time goes into what comes before it."""
-CHILD_SECONDS = 180.0  # it needs about 0.6, and 60 in an emulated machine that shares its CPUs
+"""Sources that one child compiles as one text: each more would read the kernel's types again."""
+CHILD_SECONDS = 600.0  # it needs about 0.6; minutes with headers in a busy emulated machine
 ANSWER_BYTES = 8 << 20
+# BCC optimizes by itself what clang gives it.
+FLAGS = ("-DMEMTRACE_BCC", "-g0", "-w", "-Xclang", "-disable-llvm-passes")
 _PAGES = "_pages"  # how names end of programs for kernels whose events tell pages
-_INCLUDE = re.compile(r'^#include "(.+)"$', re.MULTILINE)
 _PROBES = re.compile(r"^PROBE\((\w+)\)$", re.MULTILINE)
 _COMMANDS = re.compile(r"^COMMAND\((\w+)\)$", re.MULTILINE)
-_LICENCE = re.compile(r'^LICENSE\("(.+)"\);$', re.MULTILINE)
-_MAPS = re.compile(r"^MT_(?:HASH|LRU|ARRAY|PERCPU|RING)\((\w+),", re.MULTILINE)
-_CONSTANTS = re.compile(r"^CONFIG_U32\((\w+)\);", re.MULTILINE)
+_NUMBERED = re.compile(r"^(?:MT_(?:HASH|LRU|ARRAY|PERCPU|RING)|CONFIG_U32)\((\w+)", re.MULTILINE)
 MEMBERS = re.compile(r"\bMT_HAS\((\w+), (\w+)\)$", re.MULTILINE)
 
 
@@ -61,28 +59,18 @@ class BccEngine:
         names = [f"on_{event}" for event in _PROBES.findall(source)] + _COMMANDS.findall(source)
         if not self._code.keys() >= set(names):
             self._compile(name)
-        code = Bytecode(
-            {each: self._code[each] for each in names},
-            self._numbered,
-            {
-                each: self._code[program]
-                for each in self._numbered
-                if (program := f"mt_map_{each}") in self._code
-            },
-            "".join(_LICENCE.findall(source)),
-        )
         values = {
             key.removeprefix("cfg_"): int.from_bytes(value, "little")
             for key, value in (rodata or {}).items()
         }
-        return BytecodeObject(name, code, values)
+        return BytecodeObject(name, names, self._code, self._numbered, values)
 
     def _compile(self, name: str) -> None:
         base = name.removesuffix(_PAGES)
         group = next(group for group in TOGETHER if base in group)
-        text = flattened([SOURCES / f"{each}.bpf.c" for each in group])
-        self._numbered = sorted({*_MAPS.findall(text), *_CONSTANTS.findall(text)})
-        flags = ["-DMEMTRACE_BCC", "-g0", "-w"]
+        text = all_text(group)
+        self._numbered = sorted(set(_NUMBERED.findall(text)))
+        flags = [*FLAGS, f"-I{SOURCES}", f"-I{SOURCES / 'include'}"]
         flags += ["-DMEMTRACE_PAGES"] if base != name else []
         flags += ["-DMEMTRACE_HEADERS"] if self._headers else ["-DPAGE_SIZE=4096"]
         flags += [f"-DMEMTRACE_NUMBER_{each}={at}" for at, each in enumerate(self._numbered)]
@@ -90,58 +78,39 @@ class BccEngine:
             f"-DMEMTRACE_HAS_{owner}_{member}={int(bool(self._facts.has_member(owner, member)))}"
             for owner, member in sorted(set(MEMBERS.findall(text)))
         ]
-        request = {"text": text, "flags": flags, "btf": not self._headers}
-        self._code = compiled(request, self._python)
+        program = "".join(f'#include "{each}.bpf.c"\n' for each in group)
+        types = None if self._headers else text
+        self._code = compiled({"text": program, "flags": flags, "types": types}, self._python)
 
 
-def flattened(paths: Iterable[Path], seen: set[Path] | None = None) -> str:
-    """These sources and all they include, each once, as the one text that BCC takes."""
-    seen = set() if seen is None else seen
-
-    def included(found: re.Match[str]) -> str:
-        return flattened([SOURCES / "include" / found[1]], seen)
-
-    parts = []
-    for path in paths:
-        if path not in seen:
-            seen.add(path)
-            parts.append(_INCLUDE.sub(included, path.read_text()))
-    return "\n".join(parts)
+def all_text(group: Iterable[str]) -> str:
+    """These sources and all headers."""
+    paths = [*sorted(SOURCES.glob("include/*.h")), *(SOURCES / f"{each}.bpf.c" for each in group)]
+    return "\n".join(path.read_text() for path in paths)
 
 
 def compiled(request: Mapping[str, object], python: str = SYSTEM_PYTHON) -> dict[str, bytes]:
-    """Bytecode by program. Raises EngineError when the child does not answer with that."""
-    with tempfile.TemporaryFile() as asked:
-        asked.write(json.dumps(request).encode())
-        asked.seek(0)
-        try:
-            child = subprocess.Popen(
-                [python, "-I", CHILD],
-                stdin=asked,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env={"PATH": os.defpath},
-            )
-        except OSError as error:
-            raise EngineError(f"BCC's compiler cannot be started: {error}") from error
-    with child:
-        try:
-            said = _said(child)
-        except BaseException:
-            child.kill()
-            raise
-    text = said.decode(errors="replace").strip()
-    if child.returncode < 0:
-        raise EngineError(f"BCC's compiler was killed by signal {-child.returncode}", text)
-    if child.returncode == WITHOUT_BCC:
+    """Bytecode by function. Raises EngineError when the child does not answer with that."""
+    try:
+        with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answer:
+            asked.write(json.dumps(request).encode())
+            asked.seek(0)
+            status = _ended([python, "-I", str(CHILD)], asked, answer)
+            answer.seek(0)
+            text = answer.read().decode(errors="replace").strip()
+    except OSError as error:
+        raise EngineError(f"BCC's compiler cannot be started: {error}") from error
+    if status < 0:
+        raise EngineError(f"BCC's compiler was killed by signal {-status}", text)
+    if status == WITHOUT_BCC:
         raise EngineError(f"the bcc engine needs {PACKAGE}: {_reason(text)}", text)
-    if child.returncode:
+    if status:
         raise EngineError(f"BCC cannot compile memtrace's programs: {_reason(text)}", text)
     return decoded(text.rpartition("\n")[2])
 
 
 def decoded(answer: str) -> dict[str, bytes]:
-    """The child's last line. Raises EngineError when it is no bytecode by program."""
+    """The child's last line. Raises EngineError when it is no bytecode by function."""
     try:
         found = {str(name): bytes.fromhex(code) for name, code in json.loads(answer).items()}
     except (ValueError, TypeError, AttributeError) as error:
@@ -151,21 +120,19 @@ def decoded(answer: str) -> dict[str, bytes]:
     return found
 
 
-def _said(child: subprocess.Popen[bytes]) -> bytes:
-    """All it prints until it ends, within bounds of time and size."""
-    assert child.stdout is not None
-    end, said = time.monotonic() + CHILD_SECONDS, b""
-    while select.select([child.stdout], [], [], max(end - time.monotonic(), 0))[0]:
-        part = os.read(child.stdout.fileno(), 1 << 16)
-        said += part
-        if len(said) > ANSWER_BYTES:
-            raise EngineError("BCC's compiler said more than memtrace takes")
-        if not part:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(max(end - time.monotonic(), 0))
-                return said
-            break
-    raise EngineError(f"BCC's compiler did not end within {CHILD_SECONDS:g} seconds")
+def _ended(command: list[str], asked: IO[bytes], answer: IO[bytes]) -> int:
+    """The child's exit code; it has CHILD_SECONDS, and ANSWER_BYTES for what it writes."""
+    with subprocess.Popen(
+        command, stdin=asked, stdout=answer, stderr=subprocess.STDOUT, env={"PATH": os.defpath}
+    ) as child:
+        try:
+            resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (ANSWER_BYTES, ANSWER_BYTES))
+            return child.wait(CHILD_SECONDS)
+        except subprocess.TimeoutExpired:
+            sentence = f"BCC's compiler did not end within {CHILD_SECONDS:g} seconds"
+            raise EngineError(sentence) from None
+        finally:
+            child.kill()
 
 
 def _reason(text: str) -> str:

@@ -3,8 +3,9 @@
 Runs under the system's Python, where the package python3-bpfcc is, and imports nothing of
 memtrace. BCC and LLVM, 110 MB, end with it. Loads nothing into the kernel.
 
-stdin: JSON {text, flags, btf}; stdout: what clang says and, as the last line, JSON
-{program: bytecode in hex}. `btf`: the kernel's types come from its BTF, not from its headers.
+stdin: JSON {text, flags, types}; stdout: what clang says and, as the last line, JSON
+{function: bytecode in hex}. `types`: text whose types are taken from the kernel's BTF; null: they
+come from its headers.
 """
 
 import ctypes
@@ -115,7 +116,7 @@ def shorten_kallsyms(directory: Path) -> None:
 
 
 def compiled(text: str, flags: list[str]) -> dict[str, str]:
-    """Every program's bytecode. Ends the process when BCC is not there or does not compile it."""
+    """Every function's bytecode. Ends the process when BCC is not there or does not compile it."""
     try:
         from bcc import lib  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
@@ -138,8 +139,8 @@ def main() -> None:
     """Answer one request."""
     request = json.load(sys.stdin)
     with tempfile.TemporaryDirectory(prefix="memtrace-") as name:
-        if request["btf"]:
-            write_tree(Path(name), request["text"])
+        if request["types"]:
+            write_tree(Path(name), request["types"])
             os.environ["BCC_KERNEL_SOURCE"] = name
         shorten_kallsyms(Path(name))
         answer = json.dumps(compiled(request["text"], request["flags"]))
