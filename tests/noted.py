@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tools.kernels_doc import over
+
 NOTES = Path(__file__).parents[1] / "build" / "kernels"
 
 
@@ -55,18 +57,3 @@ def write(notes: Path = NOTES) -> None:
         path = notes / f"{each.kernel}-{each.cgroup}.json"
         whole = over(json.loads(path.read_text()) if path.exists() else {}, asdict(each))
         path.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n")
-
-
-def over(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """A column with what only the run before tried; another release starts anew."""
-    if before.get("release") != now["release"]:
-        return now
-    parts = {part: before.get(part, {}) | now[part] for part in ("lacks", "outcomes")}
-    return now | parts | {"features": switched_on(before.get("features", {}), now["features"])}
-
-
-def switched_on(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """Features of two scripts or runs: one may switch more on than the other."""
-    known = {name: each for name, each in before.items() if each["enabled"]}
-    fresh = {name: each for name, each in now.items() if each["enabled"] or name not in known}
-    return before | fresh

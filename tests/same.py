@@ -26,11 +26,15 @@ def said(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def comparable(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry of a list without what is of one interval or moment."""
+    """An entry of a list without what is of one interval or moment.
+
+    Shared memory is told in batches: its row has the latest one's call, which is one of a moment.
+    """
+    skipped = (*OF_A_MOMENT, *(["syscall"] if entry.get("kind") == "shmem" else []))
     return {
         key: value
         for key, value in entry.items()
-        if not key.endswith("delta_bytes") and key not in OF_A_MOMENT
+        if not key.endswith("delta_bytes") and key not in skipped
     }
 
 

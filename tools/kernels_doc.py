@@ -184,11 +184,26 @@ def load_record() -> dict[str, Column]:
 
 
 def merged(record: dict[str, Column]) -> dict[str, Column]:
-    """The record with this machine's notes, a kernel's outcomes and all replaced as one."""
+    """The record with this machine's notes; what they did not try of the same release stays."""
     found = dict(record)
     for path in sorted(NOTES.glob("*.json")):
-        found[path.stem] = json.loads(path.read_text())
+        found[path.stem] = over(found.get(path.stem, {}), json.loads(path.read_text()))
     return found
+
+
+def over(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """A column with what only the run before tried; another release starts anew."""
+    if before.get("release") != now["release"]:
+        return now
+    parts = {part: before.get(part, {}) | now[part] for part in ("lacks", "outcomes")}
+    return now | parts | {"features": switched_on(before.get("features", {}), now["features"])}
+
+
+def switched_on(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Features of two scripts or runs: one may switch more on than the other."""
+    known = {name: each for name, each in before.items() if each["enabled"]}
+    fresh = {name: each for name, each in now.items() if each["enabled"] or name not in known}
+    return before | fresh
 
 
 def differences(before: dict[str, Column], after: dict[str, Column]) -> list[str]:

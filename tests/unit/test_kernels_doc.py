@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.noted import over
-from tools.kernels_doc import DOCUMENT, NEAR, ROWS, Cell, Column, cell, load_record, render
+from tools.kernels_doc import DOCUMENT, NEAR, ROWS, Cell, Column, cell, load_record, over, render
 
 ROW = next(row for row in ROWS if row.feature == "baseline")
 SUBJECT = ROW.subjects[0]

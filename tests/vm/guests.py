@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.noted import Column, column, switched_on
+from tests.noted import Column, column
 from tests.outcomes import Unavailable
 from tests.vm.harness import GuestError, GuestResult
 from tests.vm.kernels import GuestKernel, fetch
+from tools.kernels_doc import switched_on
 
 
 @dataclass(frozen=True)
