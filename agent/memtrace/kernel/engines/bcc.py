@@ -27,7 +27,7 @@ CHILD = Path(__file__).with_name("bcc_child.py")
 SOURCES = Path(__file__).resolve().parents[2] / "bpf" / "src"
 TOGETHER = (("page_cache", "shmem", "lifecycle"), ("oom",))
 """Sources that one child compiles as one text: each more would read the kernel's types again."""
-CHILD_SECONDS = 600.0  # it needs about 0.6; minutes with headers in a busy emulated machine
+CHILD_SECONDS = 240.0  # it needs about 0.6; minutes with headers in a busy emulated machine
 ANSWER_BYTES = 8 << 20
 # BCC optimizes by itself what clang gives it.
 FLAGS = ("-DMEMTRACE_BCC", "-g0", "-w", "-Xclang", "-disable-llvm-passes")
