@@ -18,6 +18,8 @@ from typing import Any
 
 PROGRAM = os.environ.get("MEMTRACE", str(Path(sys.prefix) / "bin" / "memtrace"))
 QUIET_SECONDS = 3.0
+PATIENCE = 90.0
+"""Seconds for a snapshot: a start takes 1.5 s of CPU time, of which a busy machine gives little."""
 
 
 class Row:
@@ -122,17 +124,17 @@ class Memtrace:
         """What it wrote to standard error so far."""
         return self._errors.decode(errors="replace")
 
-    def first(self, timeout: float = 30.0) -> Snapshot:
+    def first(self, timeout: float = PATIENCE) -> Snapshot:
         """Wait until at least one snapshot is there and return the latest."""
         with self._arrived:
             self._arrived.wait_for(lambda: self._lines or self._ended(), timeout)
             return self._latest()
 
-    def next(self, timeout: float = 30.0) -> Snapshot:
+    def next(self, timeout: float = PATIENCE) -> Snapshot:
         """Wait for a snapshot begun after this call."""
         return self.after(time.time(), timeout)
 
-    def after(self, moment: float, timeout: float = 30.0) -> Snapshot:
+    def after(self, moment: float, timeout: float = PATIENCE) -> Snapshot:
         """Wait for a snapshot taken after a moment of wall-clock time."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -146,7 +148,7 @@ class Memtrace:
 
     def settle(self, quiet: float = QUIET_SECONDS) -> Snapshot:
         """Return the first snapshot taken when nothing has happened for `quiet` seconds."""
-        return self.after(time.time() + quiet, timeout=quiet + 30.0)
+        return self.after(time.time() + quiet, timeout=quiet + PATIENCE)
 
     def all(self) -> Iterator[Snapshot]:
         """Every snapshot so far; needs `keep_all`."""

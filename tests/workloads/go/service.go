@@ -1,6 +1,7 @@
 // A service that a test conducts: one order a line, answered by a line.
 //
-//	keep MIB           holds so much on its heap from now on, in small objects that point at others
+//	keep MIB           holds so much on its heap from now on, in small objects that point at others,
+//	                   and collects once: only then the runtime knows all of it
 //	churn KIB          allocates so many KiB of garbage a second from now on (-1: as fast as it can)
 //	encoders MIB LOAD  LOAD requests at once: for each that can run, one encoder of so many MiB
 //	stats              answers with its own figures, as JSON
@@ -48,6 +49,7 @@ func keep(mib int) {
 	}
 	clear(kept[mib:])
 	kept = kept[:mib]
+	runtime.GC()
 }
 
 //go:noinline
