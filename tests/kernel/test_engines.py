@@ -27,7 +27,6 @@ PAGES, FEW = 1021, 211
 TMPFS = "/dev/shm"
 TRIES = 5
 ENGINES = ("libbpf", "bcc")
-pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture(scope="module")

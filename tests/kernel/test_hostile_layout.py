@@ -36,7 +36,6 @@ def _top(types: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_layout_is_refused(name: str, tmp_path: Path) -> None:
     """Exit 3, one sentence that names what is wrong, no traceback, not one line of figures."""

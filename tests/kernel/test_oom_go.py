@@ -22,12 +22,10 @@ from tests.kernel.harness.golang import Binary, build
 from tests.kernel.harness.workloads import Workloads
 from tests.outcomes import unavailable
 
-pytestmark = pytest.mark.timeout(120)
-
 MIB = 1 << 20
 LIMIT = 48 * MIB
 HELD, TOO_MUCH = 24, 1000
-FOUND_SECONDS = 3.0  # a sample a second, and the first does not look for Go processes
+FOUND = "memtrace_go_processes"
 GC_PERCENT, MEMORY_LIMIT, HEAP_LIVE = slice(0, 4), slice(8, 16), slice(104, 112)
 NO_LIMIT = (1 << 63) - 1
 
@@ -154,7 +152,8 @@ def test_the_agent_records_what_a_go_victim_knew(
     """The heap at the kill beside the limit, and no word of its not being known."""
     with Agent(tmp_path) as agent:
         child = started(small, eat, TOO_MUCH)
-        time.sleep(FOUND_SECONDS)
+        agent.until(lambda: any(small.path in each for each in agent.metrics(FOUND)), 60)
+        agent.next_sample()
         last = eaten(child, TOO_MUCH)
         (record,) = agent.of(small, 1)
     (process,) = [each for each in record["go"] if each["pid"] == child.pid]

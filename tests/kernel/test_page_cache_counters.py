@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -19,7 +20,14 @@ PAGES = 1009
 INTERVAL = 0.2
 SECONDS = 10
 
-Recording = tuple[list[Snapshot], list[Room], Quiet]
+
+class Recording(NamedTuple):
+    """What was said while writers wrote, and afterwards; seconds waited for a CPU, a snapshot."""
+
+    snapshots: list[Snapshot]
+    writers: list[Room]
+    final: Quiet
+    waited: float
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +47,19 @@ def recording(rooms: Rooms) -> Iterator[Recording]:
             process.terminate()
             assert process.wait(timeout=30) == 0
         final = rooms.settle(memtrace)
-        yield list(memtrace.all()), writers, final
+        snapshots = list(memtrace.all())
+        yield Recording(snapshots, writers, final, _waited(memtrace.pid) / len(snapshots))
+
+
+def _waited(pid: int) -> float:
+    """Seconds that a process' threads were ready to run while others ran (proc(5), schedstat)."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(each.read_text().split()[1]) for each in threads) / 1e9
 
 
 def test_no_counter_goes_backwards(recording: Recording) -> None:
     """Added, removed, every kind and every reason only grow, in every cgroup."""
-    snapshots, _, _ = recording
+    snapshots = recording.snapshots
     last: dict[tuple[Any, ...], int] = {}
     for snapshot in snapshots:
         for counter, value in _counters(snapshot):
@@ -55,7 +70,7 @@ def test_no_counter_goes_backwards(recording: Recording) -> None:
 
 def test_no_driver_goes_backwards(recording: Recording) -> None:
     """What a process did to a file that stays the same file only grows."""
-    snapshots, writers, _ = recording
+    snapshots, writers, _, _ = recording
     for room in writers[WRITERS // 2 :]:
         last: dict[str, int] = {}
         for row in (row for snapshot in snapshots for row in snapshot.rows(room.cgroup.path)):
@@ -69,7 +84,7 @@ def test_no_driver_goes_backwards(recording: Recording) -> None:
 
 def test_parts_add_up_in_every_snapshot(recording: Recording) -> None:
     """Kinds add up to added and reasons to removed, while everything moves."""
-    snapshots, _, _ = recording
+    snapshots = recording.snapshots
     for row in _rows(snapshots):
         assert sum(entry["bytes"] for entry in row["io"]) == row.cache("added")
         assert sum(entry["bytes"] for entry in row["removed_by"]) == row.cache("removed")
@@ -80,7 +95,7 @@ def test_parts_add_up_in_every_snapshot(recording: Recording) -> None:
 
 def test_deltas_are_the_differences(recording: Recording) -> None:
     """A delta is this snapshot's figure minus the one before; the first line has none."""
-    snapshots, writers, _ = recording
+    snapshots, writers, _, _ = recording
     first, *rest = snapshots
     assert first["interval_seconds"] is None
     for room in writers:
@@ -92,15 +107,17 @@ def test_deltas_are_the_differences(recording: Recording) -> None:
 
 
 def test_snapshots_come_on_time(recording: Recording) -> None:
-    """The interval is kept under load: the median within a quarter of what was asked."""
-    snapshots, _, _ = recording
-    gaps = sorted(snapshot["interval_seconds"] for snapshot in snapshots[1:])
-    assert gaps[len(gaps) // 2] == pytest.approx(INTERVAL, rel=0.25)
+    """The interval is kept under load: the median within a quarter of what was asked.
+
+    But for the time in which the machine let others run instead.
+    """
+    gaps = sorted(snapshot["interval_seconds"] for snapshot in recording.snapshots[1:])
+    assert 0.75 * INTERVAL <= gaps[len(gaps) // 2] <= 1.25 * INTERVAL + recording.waited
 
 
 def test_exact_when_quiet_again(recording: Recording) -> None:
     """After tens of thousands of events a second nothing is lost and all is exact."""
-    _, writers, final = recording
+    _, writers, final, _ = recording
     for room in writers:
         assert_exact(final, room.cgroup)
     assert not any(final["lost"].values()), final["lost"]

@@ -19,6 +19,7 @@ from tests.kernel.harness.room import Room, Rooms
 from tests.kernel.harness.workloads import Workloads
 
 PAGES = 67
+ATTEMPTS, TAKEN = 20, 50
 SECONDS = {"ext4": 5.0, "xfs": 5.0, "overlay": 5.0, "tmpfs": 80.0}
 """Two samples, 2 seconds apart; tmpfs waits for a walk, at worst the one a minute."""
 NAMES = {
@@ -124,20 +125,27 @@ def test_an_inode_number_used_again(scene: Scene) -> None:
     """The file that has the number now has its own name; the one before is not it."""
     if scene.kind == "tmpfs":
         return  # never uses one again
-    before = scene.write("before")
-    inode = before.stat().st_ino
-    before.unlink()
-    for number in range(200):
-        path = scene.write(f"after-{number}.tmp", 3)
-        if path.stat().st_ino == inode:
-            break
-        path.unlink()
+    before, path = _again(scene)
     after = path.rename(scene.room.path("after"))
     name = scene.host(after)
     row = scene.wait(lambda row: row.files(path=name))
     (entry,) = row.files(path=name)
     assert (entry["deleted"], entry["resident_bytes"]) == (False, 3 * PAGE)
     assert [entry for entry in row.files(path=scene.host(before)) if not entry["deleted"]] == []
+
+
+def _again(scene: Scene) -> tuple[Path, Path]:
+    """A file that was removed, and one that has its number; others on the disk want it, too."""
+    for attempt in range(ATTEMPTS):
+        before = scene.write(f"before-{attempt}")
+        inode = before.stat().st_ino
+        before.unlink()
+        for number in range(TAKEN):
+            path = scene.write(f"after-{attempt}-{number}.tmp", 3)
+            if path.stat().st_ino == inode:
+                return before, path
+            path.unlink()
+    raise AssertionError("no inode number was used again")
 
 
 def test_a_file_copied_up_has_its_name(scene: Scene) -> None:

@@ -30,7 +30,7 @@ from tests.kernel.harness.memtrace import Memtrace
 from tests.kernel.harness.workloads import SOURCES, Workloads
 from tests.outcomes import unavailable
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kernel
 
 FILES = int(os.environ.get("MEMTRACE_SLAB_FILES", "0"))
 ARMING = 5003  # files, made twice: more than 4 MiB each time

@@ -21,8 +21,6 @@ from tests.kernel.harness.cgroup import Cgroup
 from tests.kernel.harness.golang import Binary, Functions, build, stripped
 from tests.outcomes import unavailable
 
-pytestmark = pytest.mark.timeout(120)
-
 PAGE = 4096
 SMALL, LARGE = 6007, 24007
 PERIOD = 16

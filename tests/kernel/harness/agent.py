@@ -42,7 +42,21 @@ class Agent(OomWatch):
 
     def ask(self, path: str) -> dict[str, Any]:
         """What it answers over HTTP. Raises URLError."""
-        port = self.events("started")[0]["port"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
-            answer: dict[str, Any] = json.load(response)
+        answer: dict[str, Any] = json.loads(self._get(path))
         return answer
+
+    def metrics(self, family: str) -> list[str]:
+        """The lines of its series of one family now."""
+        return [
+            line for line in self._get("/metrics").splitlines() if line.startswith(f"{family}{{")
+        ]
+
+    def next_sample(self) -> None:
+        """Wait until it has taken another sample, and done what it does with one."""
+        before = self.ask("/healthz")["samples"]
+        self.until(lambda: self.ask("/healthz")["samples"] > before + 1, 60)
+
+    def _get(self, path: str) -> str:
+        port = self.events("started")[0]["port"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as response:
+            return bytes(response.read()).decode()
