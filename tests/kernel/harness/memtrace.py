@@ -19,7 +19,7 @@ from typing import Any
 PROGRAM = os.environ.get("MEMTRACE", str(Path(sys.prefix) / "bin" / "memtrace"))
 QUIET_SECONDS = 3.0
 PATIENCE = 90.0
-"""Seconds for a snapshot: a start takes 1.5 s of CPU time, of which a busy machine gives little."""
+"""Seconds for a snapshot, or an end: each may take 2 s of CPU time, scarce on a busy machine."""
 
 
 class Row:
@@ -157,7 +157,7 @@ class Memtrace:
             lines = list(self._lines)
         return (Snapshot(line) for line in lines)
 
-    def stop(self, with_signal: int = signal.SIGINT, timeout: float = 10.0) -> int:
+    def stop(self, with_signal: int = signal.SIGINT, timeout: float = PATIENCE) -> int:
         """End memtrace and return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(with_signal)
