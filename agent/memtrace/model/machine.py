@@ -1,44 +1,57 @@
-"""The whole machine's memory, and whether it is short of it as the kubelet reckons."""
+"""What a container's figures have around them: the machine's memory, swap and CPUs."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from memtrace.model.memory import working_set
-from memtrace.samples import Sample
+from memtrace.samples import Memory, Sample
 
 SHORT = 0.1
 """Of all memory. The kubelet evicts below 100 MiB (memory.available, its default); the kernel kills
 later still. A tenth is what a burst of one more container takes on a small node."""
+SWAP_STEP = 64 << 20
 
 
 class Machine(NamedTuple):
-    """All of its memory, what of it is available, and its CPUs; None: unknown."""
+    """Its memory, swap and CPUs; None: unknown.
+
+    `left_bytes` is what is available, told only where it is short of memory. `swap_left_bytes` is
+    what is free of swap, in whole SWAP_STEPs. Both so coarse because every container is judged
+    anew when anything here changed.
+    """
 
     total_bytes: int | None = None
     left_bytes: int | None = None
     cpus: int | None = None
+    swap_left_bytes: int | None = None
 
     @property
     def short(self) -> bool:
         """Whether less than SHORT of its memory is available, as far as is known."""
-        left, total = self.left_bytes, self.total_bytes
-        return left is not None and total is not None and left < SHORT * total
+        return self.left_bytes is not None
 
 
 def machine(sample: Sample) -> Machine:
-    """Return what the sample tells.
-
-    Available is what the root's working set leaves, as the kubelet computes it
-    (kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction): on version 2, whose
-    root has no usage of its own, all memory that is free or in files nobody uses. Where free
-    memory is not told, by the root's own usage.
-    """
-    total, free = sample.machine_bytes, sample.machine_free_bytes
+    """Return what the sample tells."""
+    total, swap = sample.machine_bytes, sample.swap
     root = next((each.memory for each in sample.cgroups if each.parent_id is None), None)
-    if total is None or root is None:
-        return Machine(total, cpus=sample.cpus)
-    if free is not None and root.inactive_file_bytes is not None:
-        return Machine(total, free + root.inactive_file_bytes, sample.cpus)
+    left = None if total is None or root is None else _left(total, sample, root)
+    if left is not None and left >= SHORT * (total or 0):
+        left = None
+    free = None if swap is None else max(0, swap.total_bytes - swap.used_bytes)
+    steps = None if free is None else free // SWAP_STEP * SWAP_STEP
+    return Machine(total, left, sample.cpus, steps)
+
+
+def _left(total: int, sample: Sample, root: Memory) -> int | None:
+    """Return what the root's working set leaves, as the kubelet computes it.
+
+    kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction. On version 2, whose root
+    has no usage of its own, all memory that is free or in files nobody uses. Where free memory is
+    not told, by the root's own usage.
+    """
+    if sample.machine_free_bytes is not None and root.inactive_file_bytes is not None:
+        return sample.machine_free_bytes + root.inactive_file_bytes
     used = working_set(root)
-    return Machine(total, None if used is None else max(0, total - used), sample.cpus)
+    return None if used is None else max(0, total - used)

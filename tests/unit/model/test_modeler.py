@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from memtrace.model.modeler import Modeler
 from memtrace.model.snapshot import snapshot
-from memtrace.samples import CgroupSample, Ledger, Memory, Sample
-from tests.unit.model.builders import added, cgroup, driver, file, process, sample
+from memtrace.samples import CgroupSample, Ledger, Memory, Sample, Swap
+from tests.unit.model.builders import MIB, added, cgroup, driver, file, process, sample
 from tests.unit.model.test_go import HEAP
 from tests.unit.model.test_go import process as program
 from tests.unit.model.test_properties import identities, ledgers, memories
@@ -102,6 +102,25 @@ def test_what_did_not_change_is_the_same_object() -> None:
     pairs = zip(before.containers, after.containers, strict=True)
     fresh = [new.source.cgroup_id for old, new in pairs if new is not old]
     assert fresh == [1, 3, 7]
+
+
+def test_what_is_free_on_the_machine_changes_no_container() -> None:
+    """Free memory and swap move with every sample: only a shortage is anything to a container."""
+    modeler = Modeler()
+    size, free = 8192 * MIB, 3000 * MIB
+    root = Memory(inactive_file_bytes=0)
+    made = [
+        replace(
+            sample(cgroup(1, path="/", memory=root), *list(_tree())[1:]),
+            machine_bytes=size,
+            machine_free_bytes=left,
+            swap=Swap(1024 * MIB, used * MIB),
+        )
+        for left, used in (*[(free, 10)] * 3, (free - 4096, 11), (MIB, 11))
+    ]
+    *_, before, after, short = [modeler.snapshot(each).containers for each in made]
+    assert [old is new for old, new in zip(before, after, strict=True)] == [True] * 7
+    assert [old is new for old, new in zip(after, short, strict=True)] == [False] * 7
 
 
 def test_deltas_return_to_zero_once_it_is_quiet() -> None:
