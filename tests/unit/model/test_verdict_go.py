@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from memtrace.model.shapes import Verdict
-from memtrace.samples import GoCycles, GoHeap, GoProcess
+from memtrace.samples import GoCycles, GoHeap, GoProcess, Swap
 from tests.unit.model.builders import MIB
 from tests.unit.model.judged import (
     advised,
@@ -67,6 +67,36 @@ def test_the_goal_of_the_heap_is_beyond_the_limit() -> None:
     assert (full.id, full.severity) == ("go_goal_over_limit", "critical")
 
 
+def with_swap(mapped: int, free: int, *, swap: int = 0, bound: int | None = None) -> Verdict:
+    """420 MiB live under 800 MiB, on a machine with so much free swap; some may be used."""
+    figures = memory(min(mapped, 790), limit=800, swap=swap)
+    if bound is not None:
+        figures = replace(figures, swap_limit_bytes=bound * MIB)
+    made = at(0.0, one(figures, process(heap(420, mapped=mapped))))
+    return judged(replace(made, swap=Swap((free + swap) * MIB, swap * MIB)))
+
+
+def test_a_goal_that_swap_takes_is_slow_before_it_is_killed() -> None:
+    """S5 with swap: no longer critical, and it says so; without enough of it, it is."""
+    full = with_swap(800, free=64)  # the goal is 40 MiB beyond the limit
+    assert (full.id, full.severity) == ("go_goal_over_limit", "warning")
+    assert "set GOMEMLIMIT=720MiB. Swap can take 40 MiB: it gets slow before" in full.claim
+    assert told(full)["free swap of the machine, at least"] == 64 * MIB
+    assert with_swap(800, free=64, bound=40).severity == "warning"
+    assert with_swap(800, free=64, bound=39).severity == "critical"
+    assert with_swap(800, free=64, bound=0).severity == "critical"
+    none = with_swap(800, free=0)
+    assert none.severity == "critical"
+    assert "swap" not in none.claim.lower()
+
+
+def test_what_is_in_swap_already_counts_as_room() -> None:
+    """It is part of the heap; what swap still has to take is only the rest."""
+    found = with_swap(800, free=0, swap=40)
+    assert "go_goal_over_limit" in (found.id, *found.others)
+    assert "critical" not in found.severity
+
+
 def test_a_goal_below_the_limit_is_none() -> None:
     """Also just below it; with a GOMEMLIMIT that holds; and without any limit."""
     assert still(heap(400), limit=800, anon=400).id == "healthy"
@@ -104,6 +134,10 @@ def test_a_memory_limit_at_the_limit() -> None:
     assert "GOMEMLIMIT 800 MiB of app is not below the memory limit of 800 MiB" in verdict.claim
     assert advised(verdict, "GOMEMLIMIT").current == 800 * MIB
     assert advised(verdict, "GOMEMLIMIT").proposed == 720 * MIB
+    assert "the kernel kills before" in verdict.claim
+    swapping = at(0.0, one(memory(410, limit=800), process(heap(300, mapped=400, gomemlimit=800))))
+    beside = judged(replace(swapping, swap=Swap(512 * MIB, 0)))
+    assert "the kernel swaps before" in beside.claim
     assert still(heap(300, gomemlimit=750), limit=800, anon=700).id == "gomemlimit_at_limit"
     assert still(heap(300, gomemlimit=699), limit=800, anon=700).id == "healthy"
 

@@ -114,6 +114,18 @@ def kept_bytes(case: Case) -> int | None:
     return max(0, usage - clean - (case.working_set.reclaimable_slab_bytes or 0))
 
 
+def swap_takes(case: Case, beyond: int) -> bool:
+    """Tell whether so much beyond the limit fits in swap, that which is there already counted.
+
+    At a limit the kernel swaps before it kills (Linux mm/memcontrol.c, try_charge: reclaim first).
+    Room that is not known is none. That version 1 may forbid a cgroup to swap (swappiness 0) is
+    not seen.
+    """
+    swapped, left = case.memory.swap_bytes or 0, case.around.machine.swap_left_bytes
+    room, bound = swapped + (left or 0), case.memory.swap_limit_bytes
+    return beyond <= (room if bound is None else min(room, bound))
+
+
 def rounded_up(amount: float) -> int:
     """Return whole MiB."""
     return -(-int(amount) // MIB) * MIB

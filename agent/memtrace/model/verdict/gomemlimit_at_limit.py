@@ -5,7 +5,7 @@ from __future__ import annotations
 from memtrace.model.shapes import Advice, Verdict
 from memtrace.model.units import size
 from memtrace.model.verdict import advice, confidence
-from memtrace.model.verdict.case import Case
+from memtrace.model.verdict.case import Case, swap_takes
 from memtrace.model.verdict.go_case import (
     Program,
     heap_evidence,
@@ -41,13 +41,20 @@ def _verdict(program: Program, limit: int, own: int) -> Verdict:
     return Verdict(
         "gomemlimit_at_limit",
         f"GOMEMLIMIT {size(own)} of {program.name} is {relation} the memory limit of "
-        f"{size(limit)}: with {outside} the kernel kills before the runtime holds back.",
+        f"{size(limit)}: with {outside} the kernel {_acts(program, own, limit)} before the runtime "
+        "holds back.",
         "warning" if near else "info",
         confidence.MEASURED if other is not None else 0.8,
         heap.mapped_bytes,
         (*heap_evidence(program), *rate_evidence(program)),
         set_memory_limit(program) or (_more(program, limit),),
     )
+
+
+def _acts(program: Program, own: int, limit: int) -> str:
+    """Return what the kernel does at the limit: it kills where swap does not take the rest."""
+    beyond = own + (program.row.beside.other_bytes or 0) - limit
+    return "swaps" if swap_takes(program.case, beyond) else "kills"
 
 
 def _more(program: Program, limit: int) -> Advice:
