@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // memtrace: libbpf-only (attached on demand)
 /*
- * touchers.bpf.c: who reads or maps cached pages that another memory cgroup pays for.
- * No page is added and nothing is charged then, so the ledger never hears of it.
+ * touchers.bpf.c: who reads or maps cached pages: in another memory cgroup than the one that
+ * pays, or in that one. Nothing is charged for a page that is there, so the ledger never hears of
+ * it.
  *
  * The events tell a mapping and a range of pages. What a reader asks for is told again
  * and again, from further on each time, until it has got all of it: only the first
@@ -50,13 +51,13 @@ static __always_inline __u64 mapping_of(__u64 *ctx)
 /* Fills in who touches the pages of this owner; false where nothing is to be counted. */
 static __always_inline bool set_touch(struct mt_use_key *key, __u64 memcg, struct task_struct *task)
 {
-	if (!memcg || owned_by_task(memcg, task))
+	if (!memcg)
 		return false;
 	key->payer = owner_id(memcg);
 	if (!key->payer || !is_watched(key->payer))
 		return false;
 	key->user = task_memcg_id(task);
-	return key->user != key->payer;
+	return true;
 }
 
 static __always_inline bool complete(struct mt_use_key *key, struct address_space *mapping,
@@ -98,21 +99,21 @@ PROBE(mm_filemap_get_pages)
 	__u64 first = ARG(ctx, 1), last = ARG(ctx, 2), end = last_page(mapping);
 	struct mt_reading *before, now = {};
 	__u32 thread = task->pid;
-	bool foreign;
+	bool counts;
 
 	if (last > end)
 		last = end;
 	if (first > last)
 		return 0;
 	before = MAP_GET(readings, &thread);
-	foreign = set_touch(&now.key, paid_by(mapping_of(ctx), first), task);
-	if (before && foreign && same_payer(before, mapping, first, last, now.key.payer)) {
+	counts = set_touch(&now.key, paid_by(mapping_of(ctx), first), task);
+	if (before && counts && same_payer(before, mapping, first, last, now.key.payer)) {
 		before->first = first;
 		return 0;
 	}
 	if (before)
 		take_back(before, mapping, first, last);
-	if (foreign && complete(&now.key, mapping, task)) {
+	if (counts && complete(&now.key, mapping, task)) {
 		now.mapping = (__u64)mapping;
 		now.first = first;
 		now.last = last;

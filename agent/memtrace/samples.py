@@ -154,12 +154,14 @@ class FileUser(NamedTuple):
 class FileUses(NamedTuple):
     """What is known of a file's pages only while somebody watches, cumulative since then.
 
-    The lists have the largest users first. None: not watched.
+    The lists have the largest users first. None: not watched. `touched_by` are those of other
+    cgroups, which do not pay; `own` are the payer's own processes, with what they read or map.
     """
 
     refaulted_bytes: int | None = None
     touched_by: tuple[FileUser, ...] | None = None
     dirtied_by: tuple[FileUser, ...] | None = None
+    own: tuple[FileUser, ...] | None = None
 
 
 class FileRow(NamedTuple):

@@ -70,17 +70,6 @@ MT_INLINE struct mem_cgroup *owner(__u64 memcg_data)
 	return (struct mem_cgroup *)owner;
 }
 
-/* Whether the task's own memory cgroup pays now: pointers, no ids, as this is asked often. */
-MT_INLINE bool owned_by_task(__u64 memcg_data, struct task_struct *task)
-{
-	struct css_set *set = SREAD(task, cgroups);
-	__u64 css = 0; /* the first member of its mem_cgroup */
-
-	bpf_probe_read_kernel(&css, sizeof(css),
-			      &set->subsys[KENUM(cgroup_subsys_id, memory_cgrp_id)]);
-	return css == (__u64)owner(memcg_data);
-}
-
 /*
  * Whose pages an obj_cgroup holds: a removed cgroup's, or those of the one it points to. An
  * address that is used again is its new owner's own. A function of its own so that, where

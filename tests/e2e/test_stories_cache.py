@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.stories.explain import Answer, explain
 from tests.e2e.stories.place import Place, Program
-from tests.e2e.stories.pulling import SlowPull, pull
+from tests.e2e.stories.pulling import PullingAgain, SlowPull, pull
 from tests.kernel.harness.files import PAGE, cached_pages, cold_file, cool
 from tests.kernel.harness.golang import build
 from tests.told import Told
@@ -26,7 +26,7 @@ MIB = 1 << 20
 BLOB, BLOBS = 80 * MIB, 4
 LIMIT = 128 * MIB
 PACE = 4 * MIB
-SECONDS = 10.0
+SECONDS, SHORT_SECONDS = 10.0, 5.0
 SENT_SECONDS = 20.0
 DATABASE, SEGMENTS = 300 * MIB, 20_000
 FUNCTIONS = {"sendfile": "http.(*response).ReadFrom", "buffered": "main.copyBlob"}
@@ -99,6 +99,22 @@ def test_s1_a_mirror_without_a_limit(
         assert pull(port, f"/{how}/{blob.name}") == BLOB
     assert place.clean_bytes() < advised
     told.after(f"with a limit of {advised >> 20} MiB it serves the same and stays below it")
+
+
+def test_s1_a_warm_mirror(place: Place, programs: dict[str, Path], blobs: list[Path]) -> None:
+    """Nothing is added while it is watched: who uses the cache now is said all the same."""
+    told = Told("S1 warm", "the same blobs served again out of the cache, no limit")
+    port = serve(place, programs["serve"], blobs)
+    for blob in blobs[:2]:
+        assert pull(port, f"/sendfile/{blob.name}") == BLOB
+    with PullingAgain(port, f"/sendfile/{blobs[0].name}"):
+        answer = explain(place.path, SHORT_SECONDS)
+    told.heard(answer.verdict, "page_cache_reclaimable")
+    told.figure("clean page cache", answer.verdict["bytes"], place.clean_bytes())
+    told.figure("from before", answer.evidence("before memtrace watched"), 2 * BLOB)
+    assert "read meanwhile by serve" in answer.verdict["claim"]
+    assert answer.evidence(f"{blobs[0].name} (read by serve)") == BLOB
+    assert answer.evidence(blobs[1].name) == BLOB
 
 
 def test_s1_a_mirror_at_its_limit(

@@ -16,6 +16,7 @@ def joined(left: FileUses | None, right: FileUses | None) -> FileUses | None:
         plus(left.refaulted_bytes, right.refaulted_bytes),
         _together(left.touched_by, right.touched_by),
         _together(left.dirtied_by, right.dirtied_by),
+        _together(left.own, right.own),
     )
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 
 _CHUNK = 1 << 20
+_PAUSE = 0.3
 
 
 def pull(port: int, path: str) -> int:
@@ -36,6 +37,28 @@ class SlowPull(threading.Thread):
         for _ in _chunks(*self._wanted):
             if self._enough.wait(self._pause):
                 break
+
+
+class PullingAgain(threading.Thread):
+    """Gets a blob again and again, until the block ends."""
+
+    def __init__(self, port: int, path: str) -> None:
+        super().__init__(daemon=True)
+        self._wanted = port, path
+        self._enough = threading.Event()
+
+    def __enter__(self) -> PullingAgain:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        self.join()
+
+    def run(self) -> None:
+        """Pull."""
+        while not self._enough.wait(_PAUSE):
+            pull(*self._wanted)
 
 
 def _chunks(port: int, path: str) -> Iterator[bytes]:

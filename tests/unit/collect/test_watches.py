@@ -121,7 +121,7 @@ def test_what_is_told_is_in_the_row() -> None:
     rig = Rig()
     rig.watching.watch(frozenset({"touchers"}), None)
     assert rig.watching.attached() == ("on_a", "on_b")
-    assert rig.uses(2) == FileUses(None, (), None)
+    assert rig.uses(2) == FileUses(None, (), None, ())
     rig.session.tell("touchers", 2, OTHER, 5)
     rig.watching.gather()
     told = rig.uses(2)
@@ -143,7 +143,7 @@ def test_it_ends_when_nobody_asks() -> None:
     rig.watching.watch(frozenset(), None)
     assert (rig.session.loaded, rig.uses(2)) == ({}, None)
     rig.watching.watch(frozenset({"touchers"}), None)
-    assert rig.uses(2) == FileUses(None, (), None)
+    assert rig.uses(2) == FileUses(None, (), None, ())
 
 
 def test_only_the_asked_cgroups_and_those_below_are_watched() -> None:
@@ -153,7 +153,7 @@ def test_only_the_asked_cgroups_and_those_below_are_watched() -> None:
     watched = rig.session.loaded["dirtiers"]["watched"]
     assert sorted(watched) == [struct.pack("<Q", 2), struct.pack("<Q", 3)]
     assert rig.uses(9) is None
-    assert rig.uses(3) == FileUses(None, None, ())
+    assert rig.uses(3) == FileUses(None, None, (), None)
     rig.watching.watch(frozenset({"dirtiers"}), None)
     assert list(watched) == [struct.pack("<Q", 0)]
 
@@ -175,7 +175,7 @@ def test_the_table_left_at_the_last_flip_is_drained() -> None:
     rig.watching.watch(frozenset({"dirtiers"}), None)
     rig.session.tell("dirtiers", 2, OTHER, 5, "uses_b")
     rig.watching.gather()
-    assert rig.uses(2) == FileUses(None, None, ())
+    assert rig.uses(2) == FileUses(None, None, (), None)
     rig.session.drained_epoch = 1
     rig.watching.gather()
     told = rig.uses(2)
@@ -191,7 +191,7 @@ def test_a_count_that_is_taken_back_is_no_row() -> None:
     for pages in (5, -5):
         rig.session.tell("touchers", 2, OTHER, pages)
         rig.watching.gather()
-    assert rig.uses(2) == FileUses(None, (), None)
+    assert rig.uses(2) == FileUses(None, (), None, ())
 
 
 def test_a_refusal_is_a_reason_not_an_error() -> None:

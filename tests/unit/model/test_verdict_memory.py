@@ -85,17 +85,51 @@ def test_at_the_limit_it_is_reclaimed_and_kills_nobody() -> None:
 
 
 def test_who_reads_a_cache_from_before_is_told_where_that_was_watched() -> None:
-    """Touchers of the largest file."""
+    """Its own processes, or others."""
     made = mirror()
     user = FileUser(2, "/app", "app", "app", 7, "server", 350 * MIB)
     row = made.ledger.files[0]._replace(uses=FileUses(None, (user,), None))
     ledger = replace(made.ledger, drivers=(), files=(row,), added=added(read=800 * MIB))
     before = replace(ledger, added=added(), baseline_bytes=800 * MIB)
     verdict = judged(at(0.0, replace(made, ledger=before)))
-    assert "clean page cache, read by server:" in verdict.claim
+    assert "clean page cache, read meanwhile by server:" in verdict.claim
     row = row._replace(uses=FileUses(None, (user._replace(bytes=349 * MIB),), None))
     verdict = judged(at(0.0, replace(made, ledger=replace(before, files=(row,)))))
-    assert "read by" not in verdict.claim
+    assert "read" not in verdict.claim.split(":")[0]
+
+
+def from_before(drivers: tuple[DriverRow, ...], uses: FileUses | None) -> Verdict:
+    """A cache of 800 MiB that was there before, with what came since and who was seen."""
+    made = mirror()
+    whole = sum(row.added_bytes for row in drivers)
+    row = made.ledger.files[0]._replace(uses=uses)
+    ledger = replace(
+        made.ledger,
+        drivers=drivers,
+        files=(row,),
+        added=added(sendfile=whole),
+        baseline_bytes=800 * MIB - whole,
+    )
+    return judged(at(0.0, replace(made, ledger=ledger)))
+
+
+def test_a_cache_from_before_says_who_added_to_it_or_used_it() -> None:
+    """S1, warm: what is known since memtrace watches, and that the rest is not known."""
+    sent = mirror().ledger.drivers[0]._replace(added_bytes=56 * MIB)
+    verdict = from_before((sent,), FileUses(None, (), None, ()))
+    known = ", 56 MiB of it put there by mirror (sendfile in net.sendFile) since memtrace watches:"
+    assert known in verdict.claim
+    assert (
+        told(verdict)["there before memtrace watched: who put it there is not known"] == 744 * MIB
+    )
+    own = FileUser(2, "/app", "app", "app", 7, "server", 350 * MIB)
+    verdict = from_before((), FileUses(None, (), None, (own,)))
+    assert "clean page cache, read meanwhile by server:" in verdict.claim
+    assert "file /blobs/a (read by server)" in told(verdict)
+    verdict = from_before((), FileUses(None, (), None, ()))
+    assert "put there before memtrace watched and used by nobody since" in verdict.claim
+    assert advised(verdict, "run").proposed == "memtrace explain /app --for 5m"
+    assert "before" not in from_before((), None).claim  # nobody looked who uses it
 
 
 def thrash(refaulted: int, clean: int = 20, limit: int = 200, anon: int = 180) -> Verdict:

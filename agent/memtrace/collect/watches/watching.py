@@ -165,10 +165,12 @@ class Watching:
             return None
         file = wire.FILE.pack(row.file.inode, row.file.device, row.file.generation)
         refaults = self._told("refaults", cgroup, file)
+        touched, dirtied = (self._told(name, cgroup, file) for name in ("touchers", "dirtiers"))
         return FileUses(
             None if refaults is None else sum(refaults.values()) * self._page,
-            self._users("touchers", cgroup, file),
-            self._users("dirtiers", cgroup, file),
+            self._users(_of(touched, cgroup, own=False)),
+            self._users(dirtied),
+            self._users(_of(touched, cgroup, own=True)),
         )
 
     def _told(self, name: str, cgroup: int, file: bytes) -> Mapping[User, int] | None:
@@ -177,9 +179,8 @@ class Watching:
         follows = watch.armed and self._follows(name, cgroup)
         return watch.table.users(cgroup, file) if follows else None
 
-    def _users(self, name: str, cgroup: int, file: bytes) -> tuple[FileUser, ...] | None:
+    def _users(self, told: Mapping[User, int] | None) -> tuple[FileUser, ...] | None:
         """Who, the largest first; None while it is not watched."""
-        told = self._told(name, cgroup, file)
         if told is None:
             return None
         kept = ((user, pages) for user, pages in told.items() if pages > 0)
@@ -235,6 +236,13 @@ class Watching:
     def _follows(self, name: str, cgroup: int) -> bool:
         whose = self._whose.get(name, frozenset())
         return whose is None or cgroup in whose
+
+
+def _of(told: Mapping[User, int] | None, payer: int, own: bool) -> Mapping[User, int] | None:
+    """Those of the cgroup that pays, or the others."""
+    if told is None:
+        return None
+    return {user: pages for user, pages in told.items() if (user.cgroup == payer) is own}
 
 
 def _with_function(row: DriverRow, known: Mapping[Driver, str]) -> DriverRow:

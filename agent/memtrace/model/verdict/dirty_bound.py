@@ -6,7 +6,8 @@ from memtrace.model.shapes import Advice, Verdict
 from memtrace.model.units import percent, size
 from memtrace.model.verdict import advice, confidence
 from memtrace.model.verdict.case import MIB, Case, at_limit, bytes_of
-from memtrace.model.verdict.evidence import filled_by, of_cache
+from memtrace.model.verdict.causes import filled_by
+from memtrace.model.verdict.evidence import of_cache
 
 SHARE = 0.2
 LEAST_BYTES = 32 * MIB

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from memtrace.model.shapes import Driver, Evidence
@@ -10,17 +9,14 @@ from memtrace.model.slab import shown
 from memtrace.model.slab_words import objects
 from memtrace.model.units import size
 from memtrace.model.use_words import who
-from memtrace.model.verdict.case import Case, bytes_of
-from memtrace.model.words import VERBS, cause, target
+from memtrace.model.verdict.case import MIB, Case, bytes_of
+from memtrace.model.verdict.causes import LITTLE, MOST, readers
+from memtrace.model.words import cause, target
 
 _FILES = 3
 _CAUSES = 2
 _CACHES = 2
 _PROCESSES = 2
-_LITTLE = 0.01
-"""Of the cache: files and causes of less are not named."""
-_MOST = 0.5
-"""Of what was added: from there on one kind of I/O by one program is what filled the cache."""
 
 
 def composition(case: Case) -> tuple[Evidence, ...]:
@@ -54,56 +50,30 @@ def of_cache(case: Case) -> tuple[Evidence, ...]:
         bytes_of("working set as the kubelet counts it", case.memory.working_set_bytes),
         *of_files(case),
         *_causes(case),
+        *_from_before(case),
         *of_slab(case),
         *of_go(case),
     )
 
 
-def filled_by(case: Case) -> str:
-    """Return ", most of it ..." with who filled the cache and how; empty where nothing tells.
-
-    One program doing one kind of I/O in one function; where most was there before, who is seen
-    reading the largest file.
-    """
-    rows = case.rows
-    amounts: Counter[tuple[str, str | None]] = Counter()
-    for driver in rows.drivers:
-        amounts[driver.row.kind, driver.row.comm] += driver.added_bytes
-    whole = sum(amounts.values()) + rows.drivers_other_bytes
-    if whole < _MOST * (case.memory.file_bytes or 0):
-        return read_by(case)
-    (kind, comm), amount = amounts.most_common(1)[0] if amounts else (("", None), 0)
-    if not amount or amount < _MOST * whole:
-        return ""
-    first = next(d for d in rows.drivers if (d.row.kind, d.row.comm) == (kind, comm))
-    who, how = comm or "a process", VERBS.get(kind, kind)
-    return f", most of it put there by {who} ({how}{_function(first)})"
+def _from_before(case: Case) -> Iterator[Evidence]:
+    """Yield what no cause is known of, if it is most."""
+    before = case.page_cache.baseline_bytes
+    if before and before >= MOST * (case.memory.file_bytes or 0):
+        yield bytes_of("there before memtrace watched: who put it there is not known", before)
 
 
 def _function(driver: Driver) -> str:
     return f" in {driver.row.function}" if driver.row.function else ""
 
 
-def read_by(case: Case) -> str:
-    """Return ", read by ..." with who is seen reading the largest file; empty where nobody is.
-
-    Who read less than half as much as there is of it only passed by.
-    """
-    file = next(iter(case.rows.files), None)
-    if file is None or file.row.uses is None or not file.row.uses.touched_by:
-        return ""
-    first = file.row.uses.touched_by[0]
-    mostly = first.bytes >= _MOST * (file.resident_bytes or 0)
-    return f", read by {first.comm}" if first.comm and mostly else ""
-
-
 def of_files(case: Case) -> Iterator[Evidence]:
-    least = _LITTLE * (case.memory.file_bytes or 0)
+    least = LITTLE * (case.memory.file_bytes or 0)
     known = [
         file for file in case.rows.files if (file.resident_bytes or 0) > least and target(file.row)
     ]
     for file in known[:_FILES]:
-        used = who(file)
+        used = ", ".join(filter(None, (readers(file), who(file))))
         beside = f" ({used})" if used else ""
         yield bytes_of(f"file {target(file.row)}{beside}", file.resident_bytes)
     if len(known) > _FILES and case.rows.files_other_bytes is not None:
@@ -113,17 +83,23 @@ def of_files(case: Case) -> Iterator[Evidence]:
 
 def _causes(case: Case) -> Iterator[Evidence]:
     for driver in case.rows.drivers[:_CAUSES]:
-        if driver.added_bytes <= _LITTLE * (case.memory.file_bytes or 0):
+        if driver.added_bytes <= LITTLE * (case.memory.file_bytes or 0):
             break
         sampled = ", by sampled stacks" if driver.row.function else ""
         yield bytes_of(f"added by {cause(driver)}{_function(driver)}{sampled}", driver.added_bytes)
 
 
 def of_slab(case: Case) -> Iterator[Evidence]:
-    """Yield the largest slab caches of the last census, with their numbers of objects."""
+    """Yield the largest slab caches of the last census, with their numbers of objects.
+
+    Small ones only where all of it is small: a hundredth of the usage, but at most 1 MiB.
+    """
     if case.slab is None:
         return
+    least = min(MIB, LITTLE * (case.memory.usage_bytes or 0))
     for row in shown(case.slab)[0][:_CACHES]:
+        if row.bytes < least:
+            break
         yield bytes_of(f"{row.objects:,} {objects(row.cache)} (slab)", row.bytes)
 
 

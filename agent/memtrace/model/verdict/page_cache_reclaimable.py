@@ -6,7 +6,8 @@ from memtrace.model.shapes import Advice, Verdict
 from memtrace.model.units import percent, size
 from memtrace.model.verdict import advice, confidence
 from memtrace.model.verdict.case import MIB, Case
-from memtrace.model.verdict.evidence import filled_by, of_cache
+from memtrace.model.verdict.causes import filled_by, idle
+from memtrace.model.verdict.evidence import of_cache
 from memtrace.model.verdict.go_case import no_memory_limit
 
 SHARE = 0.5
@@ -38,6 +39,7 @@ def page_cache_reclaimable(case: Case) -> Verdict | None:
             *advice.limit_for(case, kept, "more reads from the disk"),
             *_softly(case, kept),
             *no_memory_limit(case),
+            *_look_again(case),
         ),
     )
 
@@ -46,3 +48,11 @@ def _softly(case: Case, kept: int) -> tuple[Advice, ...]:
     if case.memory.limit_bytes is not None:
         return ()
     return advice.high(case, int(kept * advice.HEADROOM), "bounds the cache and never kills")
+
+
+def _look_again(case: Case) -> tuple[Advice, ...]:
+    """Who put it there is seen only while it grows, or is read."""
+    if not idle(case):
+        return ()
+    why = "who fills or reads it shows while that happens; memtrace agent keeps it for later"
+    return (advice.run_next(case, "explain {} --for 5m", why),)
