@@ -21,6 +21,20 @@ LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
 """podman asks for more than a root without CAP_SYS_RESOURCE may have."""
 
 
+def as_in_kubernetes(name: str, *, namespace: str, pod: str, image: str) -> tuple[str, ...]:
+    """Options of `ctr run` for a container as containerd's CRI plugin notes it in its bundle."""
+    notes = {
+        "container-type": "container",
+        "container-name": name,
+        "image-name": image,
+        "sandbox-id": "6f" * 32,
+        "sandbox-name": pod,
+        "sandbox-namespace": namespace,
+    }
+    told = (f"io.kubernetes.cri.{key}={value}" for key, value in notes.items())
+    return tuple(word for note in told for word in ("--annotation", note))
+
+
 class Linked:
     """A link from a place of the system to a directory of ours; refuses a place that is taken."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.runtimes import Docker, Podman, needed, remove_cgroups
+from tests.e2e.runtimes import Docker, Podman, as_in_kubernetes, needed, remove_cgroups
 from tests.kernel.harness.agent import Agent
 from tests.kernel.harness.cgroup import ROOT, ExistingCgroup
 from tests.kernel.harness.containerd import NAMESPACE, Containerd
@@ -18,15 +18,6 @@ EATS = ("/bin/sh", "-c", "exec dd if=/dev/zero of=/dev/null bs=64M")
 POD = "pod0d2c6c83-6a1c-4a5e-9d1c-3f1f8a2b7e01"
 ID = "5e" * 32
 IMAGE = "registry.example/shop/web:1"
-ANNOTATIONS = {
-    "container-type": "container",
-    "container-name": "web",
-    "image-name": IMAGE,
-    "sandbox-id": "6f" * 32,
-    "sandbox-name": "shop-0",
-    "sandbox-namespace": "shop",
-}
-"""As containerd's CRI plugin writes them into a container's bundle."""
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +63,8 @@ def by_containerd(_: Path, containerd: Containerd) -> str:
 def by_kubernetes(_: Path, containerd: Containerd) -> str:
     """The same as a kubelet has it, with the cgroupfs driver, below a place of ours."""
     path = f"/{NAMESPACE}/kubepods/burstable/{POD}/{ID}"
-    notes = (f"io.kubernetes.cri.{key}={value}" for key, value in ANNOTATIONS.items())
-    annotated = (word for note in notes for word in ("--annotation", note))
-    options = ("--memory-limit", str(LIMIT), "--cgroup", path, *annotated)
+    noted = as_in_kubernetes("web", namespace="shop", pod="shop-0", image=IMAGE)
+    options = ("--memory-limit", str(LIMIT), "--cgroup", path, *noted)
     containerd.run_and_remove(ID, *EATS, options=options)
     return gone(path)
 

@@ -66,15 +66,22 @@ class Containerd:
         for cgroup in CGROUPS.glob(f"*/{NAMESPACE}"):
             remove_directory(cgroup)
 
-    def run(self, name: str, mount: Path, *command: str, mounts: Sequence[str] = ()) -> None:
+    def run(
+        self,
+        name: str,
+        mount: Path,
+        *command: str,
+        mounts: Sequence[str] = (),
+        given: Sequence[str] = (),
+    ) -> None:
         """Start a container in the background, with `mount` writable at /data.
 
-        `mounts` are more of them, as `ctr run --mount` takes them.
+        `mounts` are more of them, as `ctr run --mount` takes them; `given` more of its options.
         """
         bind = f"type=bind,src={mount},dst=/data,options=rbind:rw"
         self._tasks.append(name)
         options = [part for each in (bind, *mounts) for part in ("--mount", each)]
-        self.ctr("run", "--detach", *options, IMAGE, name, *command)
+        self.ctr("run", "--detach", *options, *given, IMAGE, name, *command)
 
     def run_and_remove(self, name: str, *command: str, options: Sequence[str] = ()) -> None:
         """Run a container to its end, however that is, and let ctr remove all there was of it."""

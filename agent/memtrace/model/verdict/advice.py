@@ -93,6 +93,8 @@ def paste_environment(identity: Identity, name: str, value: str) -> str:
         return f'env: [{{name: {name}, value: "{value}"}}]'
     if identity.kind == "unit":
         return f"[Service] Environment={name}={value}"
+    if identity.runtime == "containerd" and identity.container:
+        return f"ctr run --env {name}={value} ..."
     if identity.runtime in ("docker", "podman"):
         return f"{identity.runtime} run -e {name}={value} ..."
     return f"{name}={value}"
