@@ -5,6 +5,7 @@ Sizes: limits and heaps are 1:4 of the stories', the encoders of S3 are as large
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.e2e.stories.place import Place, Program
 from tests.e2e.stories.recorder import Recorder
 from tests.kernel.harness.agent import Agent
 from tests.kernel.harness.golang import build
+from tests.outcomes import unavailable
 from tests.told import NEAR, Told
 
 pytestmark = pytest.mark.timeout(300)
@@ -34,6 +36,10 @@ S5_LIMIT, S5_LIVE, S5_CHURN = 200 * MIB, 120, 512
 """80 MiB beside the live heap, at half a MiB a second: a slow machine has time to look at it."""
 THRASH_LIMIT, THRASH_LIVE, LOW = 256 * MIB, 60, 10
 SPIRAL_LIMIT, SPIRAL_LIVE, SPIRAL_CHURN = 128 * MIB, 112, 8192
+TRIES, FAIR = 3, 0.4
+"""What is judged is time of a CPU: while others have it, it is tried again, so often."""
+TIGHT = SPIRAL_LIVE * MIB // 10
+"""Less to allocate between collections than this is a spiral, however often they come."""
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +82,38 @@ def rate(program: Program, figure: str, seconds: float = 2.0) -> float:
     before, begun = program.stats()[figure], time.monotonic()
     time.sleep(seconds)
     return float(program.stats()[figure] - before) / (time.monotonic() - begun)
+
+
+def fairly(place: Place, program: Program) -> Answer:
+    """Explain a program that wants its whole CPU while it gets a good part of it."""
+    for _ in range(TRIES):
+        used, begun = cpu_seconds(program.pid), time.monotonic()
+        answer = explain(place.path, RATE_SECONDS, "--no-baseline")
+        share = (cpu_seconds(program.pid) - used) / (time.monotonic() - begun)
+        if share >= FAIR:
+            return answer
+    unavailable(f"others have the CPUs: the service gets {share:.0%} of the one it may use")
+
+
+def room(program: Program) -> int:
+    """How much it allocates between two collections, in bytes, however much CPU time it gets."""
+    own = program.stats()
+    return int(own["goal_bytes"] - own["kept_bytes"])
+
+
+def garbage(program: Program, seconds: float = 3.0) -> float:
+    """Bytes of garbage that it makes for each second of CPU time, whoever else wants the CPUs."""
+    made, used = program.stats()["churned_bytes"], cpu_seconds(program.pid)
+    time.sleep(seconds)
+    spent = cpu_seconds(program.pid) - used
+    assert spent > 0, "it got no CPU time"
+    return float(program.stats()["churned_bytes"] - made) / spent
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far: utime and stime of /proc/PID/stat."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def encoding(place: Place, service: Path, requests: int, procs: int) -> Program:
@@ -173,18 +211,19 @@ def test_s6_a_low_gogc(place: Place, again: Place, service: Path) -> None:
     """GOGC=10 costs CPU time; as advised the same service does more."""
     told = Told("S6 GOGC", f"{THRASH_LIVE} MiB live, garbage flat out, GOGC={LOW}, 1 CPU")
     program = thrashing(place, service, LOW)
-    answer = explain(place.path, RATE_SECONDS)
+    answer = fairly(place, program)
     told.heard(answer.verdict, "gogc_low")
     told.figure("GOGC", answer.evidence("GOGC"), LOW, "")
-    slow = rate(program, "churned_bytes")
+    slow = garbage(program)
     place.end()
     better = thrashing(again, service, answer.advised("GOGC"))
-    fast = rate(better, "churned_bytes")
+    fast = garbage(better)
     assert better.lives
     assert fast > 1.3 * slow
     told.after(
-        f"{slow / MIB:.0f} MiB of garbage a second; with GOGC={answer.advised('GOGC')} "
-        f"{fast / MIB:.0f}, at most {again.peak_bytes() >> 20} MiB in use"
+        f"{slow / MIB:.0f} MiB of garbage for a second of CPU time; with "
+        f"GOGC={answer.advised('GOGC')} {fast / MIB:.0f}, "
+        f"at most {again.peak_bytes() >> 20} MiB in use"
     )
 
 
@@ -216,17 +255,16 @@ def test_s6_a_death_spiral(place: Place, again: Place, service: Path) -> None:
     """A live heap close to GOMEMLIMIT does little else than collect; with room it works."""
     told = Told("S6 spiral", f"{SPIRAL_LIVE} MiB live, GOMEMLIMIT = limit = 128 MiB, 1 CPU")
     program = spiralling(place, service, SPIRAL_LIMIT, SPIRAL_LIMIT)
-    until(lambda: rate(program, "collections", 1.0) > 4)
-    answer = explain(place.path, RATE_SECONDS)
-    often = rate(program, "collections")
+    until(lambda: rate(program, "collections", 1.0) > 0.5 and room(program) < TIGHT)
+    answer = fairly(place, program)
+    tight = room(program)
     told.heard(answer.verdict, "gc_death_spiral")
     told.figure("GOMEMLIMIT", answer.evidence("GOMEMLIMIT"), SPIRAL_LIMIT)
     told.figure("live", answer.evidence("live heap"), program.stats()["kept_bytes"])
     limit, own = answer.advised("memory limit"), answer.advised("GOMEMLIMIT")
     better = spiralling(again, service, limit, own)
-    seldom = rate(better, "collections")
-    assert seldom < often / 4
+    until(lambda: room(better) > 4 * TIGHT)
     told.after(
-        f"{often:.1f} collections a second; with a limit of {limit >> 20} MiB and "
-        f"GOMEMLIMIT={own >> 20}MiB {seldom:.1f}"
+        f"{max(0, tight) / MIB:.1f} MiB between collections; with a limit of {limit >> 20} MiB and "
+        f"GOMEMLIMIT={own >> 20}MiB {room(better) / MIB:.0f}"
     )

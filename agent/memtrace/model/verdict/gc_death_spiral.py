@@ -52,7 +52,7 @@ def _spirals(program: Program) -> bool:
 def _verdict(program: Program) -> Verdict:
     heap, share = program.heap, program.gc_share
     room = round(100 * (program.cycle_room or 0))
-    spent = "" if share is None else f" and spends {share:.0%} of its CPU time on it"
+    spent = "" if share is None else f" and spends {share:.0%} of its time on it"
     return Verdict(
         "gc_death_spiral",
         f"{program.name} collects garbage {program.cycles_per_second:.1f} times a second{spent}: "

@@ -72,7 +72,12 @@ class Program(NamedTuple):
 
     @property
     def gc_share(self) -> float | None:
-        """CPU time of collecting as a share of what it may use: its quota, the machine's CPUs."""
+        """Time of collecting as a share of the CPUs it may use: its quota, the machine's.
+
+        As the runtime counts it (runtime/mgcpacer.go, by the clock): a collector that waits for a
+        CPU which others have counts, too. It tells what collecting takes from the program, not
+        from the machine.
+        """
         procs, spent = self.heap.gomaxprocs, self._gc_cpus
         if spent is None or not procs:
             return None
@@ -131,7 +136,9 @@ def rate_evidence(program: Program) -> tuple[Evidence, ...]:
     return (
         Evidence("collections", None if rate is None else round(rate, 2), "per second"),
         Evidence(
-            "CPU time of collecting", None if share is None else round(100 * share, 1), "% of CPUs"
+            "time of collecting, waiting for a CPU included",
+            None if share is None else round(100 * share, 1),
+            "% of its CPUs",
         ),
     )
 

@@ -28,25 +28,29 @@ def gogc_low(case: Case) -> Verdict | None:
 
     CPU time of collecting goes with 1 / GOGC: 25 takes four times that of the default, 10 ten
     times (go.dev/doc/gc-guide, "GOGC"). A tenth: less would not be noticed. Where CPU time is
-    unknown: one collection a second.
+    unknown: one collection a second. At that rate a smaller share is worth a word, no warning: a
+    program that others keep from its CPUs collects as dearly, and cannot be told from one that
+    has little to do.
     """
     for program in programs(case):
         rate, share = program.cycles_per_second, program.gc_share
         if not 0 <= program.heap.gogc <= LOW_GOGC or rate is None:
             continue
-        if rate >= OFTEN if share is None else share >= BUSY:
+        if rate >= OFTEN or (share is not None and share >= BUSY):
             return _verdict(program, rate)
     return None
 
 
 def _verdict(program: Program, rate: float) -> Verdict:
     heap, share = program.heap, program.gc_share
-    spent = "" if share is None else f", which takes {share:.0%} of its CPU time"
+    spent = "" if share is None else f", which takes {share:.0%} of its time"
+    cheap = share is not None and share < BUSY
+    unless = ": little, unless others keep it from its CPUs" if cheap else ""
     return Verdict(
         "gogc_low",
         f"GOGC is {heap.gogc}: {program.name} collects its {size(program.live_bytes)} of live "
-        f"heap {rate:.1f} times a second{spent}.",
-        "warning",
+        f"heap {rate:.1f} times a second{spent}{unless}.",
+        "info" if cheap else "warning",
         confidence.MEASURED if share is not None else 0.8,
         heap.heap_in_use_bytes,
         (*rate_evidence(program), *heap_evidence(program)),
