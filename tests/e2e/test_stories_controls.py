@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -25,7 +26,7 @@ SECONDS = 12.0
 AT_ONCE = 3
 LIMIT = 256 * MIB
 LEAK_LIMIT = 2048 * MIB  # so that it is not reached before it is explained
-WARM, MAPPED = 96, 180  # MiB
+WARM, MAPPED, KEPT = 96, 180, 160  # MiB
 
 
 @dataclass
@@ -59,6 +60,20 @@ def two_procs(place: Place, service: Path) -> Program:
     return program
 
 
+def ballast(place: Place, service: Path) -> Program:
+    """A service with a ballast, which GOMEMLIMIT alone holds, far below the limit."""
+    program = Program(place, service, GOGC="off", GOMEMLIMIT="140MiB", GOMAXPROCS="2")
+    program.order("encoders 40 2")
+    program.order("churn 4096")
+    return program
+
+
+def in_tmpfs(place: Place, directory: Path) -> Program:
+    """A program that keeps its files in tmpfs."""
+    write = f"dd if=/dev/zero of={directory}/kept bs=1M count={KEPT} 2>/dev/null"
+    return Program(place, "/bin/sh", "-c", f"{write}; echo ready; exec sleep 3600")
+
+
 @pytest.fixture(scope="module")
 def controls(
     tmp_path_factory: pytest.TempPathFactory, workloads: Workloads, disk: Path
@@ -76,8 +91,14 @@ def controls(
         "procs": lambda place: two_procs(place, service),
         "warm": lambda place: Program(place, workloads["again"], warm),
         "mapped": lambda place: Program(place, mapped, database),
+        "ballast": lambda place: ballast(place, service),
+        "tmpfs": lambda place: in_tmpfs(place, Path(memory)),
     }
-    with ExitStack() as places, ThreadPoolExecutor(AT_ONCE) as pool:
+    with (
+        TemporaryDirectory(dir="/dev/shm") as memory,
+        ExitStack() as places,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
         running = {}
         for name, begin in start.items():
             place = places.enter_context(Place(name))
@@ -118,6 +139,23 @@ def test_a_mapped_database_gets_no_gomemlimit(controls: dict[str, Control]) -> N
     told.figure("clean page cache", answer.verdict["bytes"], MAPPED * MIB)
     assert not answer.alarms
     assert "GOMEMLIMIT" in [each["setting"] for each in answer.advice]
+
+
+def test_a_ballast_that_gomemlimit_holds_is_healthy(controls: dict[str, Control]) -> None:
+    """GOGC=off is no mistake where GOMEMLIMIT leaves room below the limit and in itself."""
+    told = Told("control: ballast", "Go: GOGC=off, GOMEMLIMIT=140MiB, 80 MiB live, limit 256 MiB")
+    answer = controls["ballast"].heard(told, "healthy")
+    assert "GOMEMLIMIT 140 MiB" in answer.text
+
+
+def test_files_in_tmpfs_are_no_cache_to_drop(controls: dict[str, Control]) -> None:
+    """They count as cache, and that they cannot be dropped is said; nothing says it could be."""
+    told = Told("control: tmpfs", f"sh: keeps {KEPT} MiB in a file in tmpfs, limit 256 MiB")
+    answer = controls["tmpfs"].heard(told, "shmem")
+    told.figure("in tmpfs", answer.verdict["bytes"], KEPT * MIB)
+    assert not answer.alarms
+    assert "cannot drop" in answer.verdict["claim"]
+    assert not {"nothing", "memory limit"} & {each["setting"] for each in answer.advice}
 
 
 def test_a_leak_that_is_none_of_gos_is_a_suspect(controls: dict[str, Control]) -> None:

@@ -17,6 +17,7 @@ from memtrace.samples import (
     Identity,
     Ledger,
     Memory,
+    ProcessRow,
     Sample,
     Slab,
     SlabRow,
@@ -111,6 +112,16 @@ def from_before(drivers: tuple[DriverRow, ...], uses: FileUses | None) -> Verdic
         baseline_bytes=800 * MIB - whole,
     )
     return judged(at(0.0, replace(made, ledger=ledger)))
+
+
+def test_a_program_that_fills_many_files_is_named() -> None:
+    """A build: no single row is half of what was added, but its process is."""
+    made = mirror()
+    parts = tuple(SENT._replace(added_bytes=10 * MIB) for _ in range(3))
+    whole = ProcessRow(7, 1, "cc", 780 * MIB)
+    ledger = replace(made.ledger, drivers=parts, processes=(whole,))
+    verdict = judged(at(0.0, replace(made, ledger=ledger)))
+    assert "clean page cache, most of it put there by cc:" in verdict.claim
 
 
 def test_a_cache_from_before_says_who_added_to_it_or_used_it() -> None:

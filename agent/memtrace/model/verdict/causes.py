@@ -40,8 +40,10 @@ def filled_by(case: Case) -> str:
     """
     cause, whole, file = _cause(case), added(case), case.memory.file_bytes or 0
     if whole >= MOST * file:
-        mostly = cause is not None and cause.bytes >= MOST * whole
-        return f", most of it put there by {cause}" if mostly else ""
+        if cause is not None and cause.bytes >= MOST * whole:
+            return f", most of it put there by {cause}"
+        program = _program(case, whole)
+        return f", most of it put there by {program}" if program else ""
     if cause is not None and cause.bytes >= max(MIB, LITTLE * file):
         return f", {size(cause.bytes)} of it put there by {cause} since memtrace watches"
     if reader := _reader(case):
@@ -73,6 +75,16 @@ def _cause(case: Case) -> _Cause | None:
     (key, amount) = amounts.most_common(1)[0]
     first = next(each for each in case.rows.drivers if _is(each, *key))
     return _Cause(*key, amount, first.row.function)
+
+
+def _program(case: Case, whole: int) -> str | None:
+    """Return the program that added most, to so many files that no single cause shows it."""
+    amounts: Counter[str] = Counter()
+    for process in case.rows.processes:
+        if process.row.comm:
+            amounts[process.row.comm] += process.added_bytes
+    comm, amount = next(iter(amounts.most_common(1)), ("", 0))
+    return comm if amount and amount >= MOST * whole else None
 
 
 def _is(driver: Driver, comm: str | None, kind: str) -> bool:

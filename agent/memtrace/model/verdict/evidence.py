@@ -10,7 +10,7 @@ from memtrace.model.slab_words import objects
 from memtrace.model.units import size
 from memtrace.model.use_words import who
 from memtrace.model.verdict.case import MIB, Case, bytes_of
-from memtrace.model.verdict.causes import LITTLE, MOST, readers
+from memtrace.model.verdict.causes import LITTLE, MOST, added, readers
 from memtrace.model.words import cause, target
 
 _FILES = 3
@@ -58,8 +58,8 @@ def of_cache(case: Case) -> tuple[Evidence, ...]:
 
 def _from_before(case: Case) -> Iterator[Evidence]:
     """Yield what no cause is known of, if it is most."""
-    before = case.page_cache.baseline_bytes
-    if before and before >= MOST * (case.memory.file_bytes or 0):
+    before, file = case.page_cache.baseline_bytes, case.memory.file_bytes or 0
+    if before and before >= MOST * file > added(case):
         yield bytes_of("there before memtrace watched: who put it there is not known", before)
 
 
