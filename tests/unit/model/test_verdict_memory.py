@@ -114,6 +114,17 @@ def from_before(drivers: tuple[DriverRow, ...], uses: FileUses | None) -> Verdic
     return judged(at(0.0, replace(made, ledger=ledger)))
 
 
+def test_growth_seen_too_seldom_is_not_called_healthy() -> None:
+    """On a busy machine few samples fit into the time; what grew that much may be a leak."""
+    samples = [at(6.0 * n, one(memory(100 + 30 * n, limit=4000))) for n in range(3)]
+    verdict = explained(samples)
+    assert verdict.id == "not_enough_evidence"
+    assert "grew by 60 MiB in 12 s, but was seen only 3 times" in verdict.claim
+    assert advised(verdict, "run").proposed == "memtrace explain /app --for 1m"
+    still = [at(6.0 * n, one(memory(100 + 7 * n, limit=4000))) for n in range(3)]
+    assert explained(still).id == "healthy"
+
+
 def test_a_program_that_fills_many_files_is_named() -> None:
     """A build: no single row is half of what was added, but its process is."""
     made = mirror()
@@ -211,10 +222,10 @@ def test_a_longer_look_makes_a_trend_surer_but_never_a_proof() -> None:
 
 
 def test_what_stands_still_or_grew_once_is_no_trend() -> None:
-    """Nor less than 16 MiB; nor a look too short to tell."""
+    """Nor less than 16 MiB; a look too short to tell is refused."""
     assert growing(0.0).id == "healthy"
     assert growing(0.25).id == "healthy"
-    assert growing(20.0, seconds=6).id == "healthy"
+    assert growing(20.0, seconds=6).id == "not_enough_evidence"
     step = [at(n, one(memory(100 if n < 3 else 300, limit=1000))) for n in range(12)]
     assert explained(step).id == "healthy"
 

@@ -49,6 +49,7 @@ _WITHOUT_GO = (*FIRST, *PRESSURE, *REST)
 _ELSE: tuple[Rule, ...] = (
     working_set_inflated,  # another view of what the findings say, so only where they say nothing
     not_enough_evidence.no_baseline,
+    not_enough_evidence.few_samples,
     healthy,
 )
 GRAVITY = {"critical": 3, "warning": 2, "info": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from memtrace.model.course import LEAST_POINTS
 from memtrace.model.shapes import Advice, Evidence, Verdict
 from memtrace.model.units import size
 from memtrace.model.verdict import advice
@@ -11,6 +12,7 @@ from memtrace.model.verdict.case import MIB, RUN, Case, bytes_of, remainder
 
 LARGE = 0.2
 GONE, LEAST_PEAK = 0.1, 32 * MIB
+GREW, GREW_SHARE = 16 * MIB, 0.1
 SMALL = 0.05
 
 
@@ -73,6 +75,28 @@ def no_baseline(case: Case) -> Verdict | None:
         bytes_of("added since memtrace watches", case.page_cache.added_bytes),
     )
     return _refuse(case, claim, None, evidence)
+
+
+def few_samples(case: Case) -> Verdict | None:
+    """Applies where its own memory grew, seen too few times to tell a trend: a busy machine.
+
+    By as much as would count: 16 MiB and a tenth (anon_growth). To call it healthy would be wrong.
+    """
+    other = () if case.around.course is None else case.around.course.other
+    if not 1 < len(other) < LEAST_POINTS:
+        return None
+    (begun, before), (ended, after) = other[0], other[-1]
+    if after - before < max(GREW, GREW_SHARE * before):
+        return None
+    claim = (
+        f"Its own memory grew by {size(after - before)} in {ended - begun:.0f} s, "
+        f"but was seen only {len(other)} times: too few to tell a trend."
+    )
+    evidence = (
+        bytes_of("grew by", after - before),
+        bytes_of("memory usage", case.memory.usage_bytes),
+    )
+    return _refuse(case, claim, after - before, evidence)
 
 
 def no_rule(case: Case) -> Verdict:
