@@ -28,8 +28,8 @@ def page_cache_reclaimable(case: Case) -> Verdict | None:
     kept = usage - clean
     return Verdict(
         "page_cache_reclaimable",
-        f"{size(clean)} of {size(usage)} ({percent(clean, usage)}) is clean page cache"
-        f"{filled_by(case)}: the kernel drops it when memory is needed; it is not a leak.",
+        f"{size(clean)} of {size(usage)} ({percent(clean, usage)}) is clean page cache: "
+        f"the kernel drops it when memory is needed; it is not a leak.{_cause(case)}",
         "info",
         confidence.of_cache(case),
         clean,
@@ -42,6 +42,12 @@ def page_cache_reclaimable(case: Case) -> Verdict | None:
             *_look_again(case),
         ),
     )
+
+
+def _cause(case: Case) -> str:
+    """A sentence of its own, after what matters most on a narrow screen."""
+    words = filled_by(case).removeprefix(", ")
+    return f" {words[:1].upper()}{words[1:]}." if words else ""
 
 
 def _softly(case: Case, kept: int) -> tuple[Advice, ...]:
