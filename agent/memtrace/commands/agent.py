@@ -135,8 +135,9 @@ def _serve(settings: Settings, wish: Stopping, log: Any, opener: Opener) -> None
     from memtrace.commands.agent_loop import Loop
     from memtrace.commands.agent_metrics import Exporter
     from memtrace.service.health import Health
-    from memtrace.service.protection import protect
+    from memtrace.service.protection import protect, stay_small
 
+    stay_small()
     health = Health(settings.interval)
     exporter = Exporter(settings, health, __version__)
     protected = protect()

@@ -24,6 +24,9 @@ PRIORITY = -10
 # <bits/mman.h>. ONFAULT locks what is touched, and leaves what never is where it is.
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
 CAP_IPC_LOCK = 14  # <linux/capability.h>
+# <malloc.h>. Left alone, glibc gives each thread an arena of its own: of what a scrape takes once,
+# each keeps megabytes. Only one of them allocates at a time, Python sees to that.
+M_ARENA_MAX = -8
 _SLOW = "under memory pressure the agent may be slow"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -35,6 +38,13 @@ def protect(self_dir: Path = Path("/proc/self")) -> dict[str, Feature]:
         "locked_memory": _lock(self_dir),
         "priority": prefer(),
     }
+
+
+def stay_small() -> None:
+    """Have all threads share one heap (mallopt(3), glibc only); before any is started."""
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(M_ARENA_MAX, 1)
 
 
 def prefer() -> Feature:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from memtrace.samples import Feature
 from memtrace.service import protection
-from memtrace.service.protection import OOM_SCORE_ADJ, Budget, protect
+from memtrace.service.protection import OOM_SCORE_ADJ, Budget, protect, stay_small
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +63,19 @@ def test_what_it_gives_back_is_enough(tmp_path: Path) -> None:
     statm.write_text("9 99999 0\n")
     assert Budget(1, lambda: statm.write_text("9 1 0\n") and None, tmp_path).check() is None
     assert Budget(1, None, tmp_path / "missing").check() is None
+
+
+def test_threads_share_a_heap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where malloc is glibc's, which takes the option; nothing is done where it is not."""
+    taken: list[int] = []
+    libc = ctypes.CDLL(None)
+
+    class Libc:
+        def mallopt(self, option: int, value: int) -> None:
+            taken.append(libc.mallopt(option, value))
+
+    monkeypatch.setattr(protection.ctypes, "CDLL", lambda _name: Libc())
+    stay_small()
+    assert taken == [1]
+    monkeypatch.setattr(protection.ctypes, "CDLL", lambda _name: object())
+    stay_small()
