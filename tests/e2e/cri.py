@@ -1,8 +1,8 @@
 """A real containerd with its CRI plugin, asked as a kubelet asks: pods over gRPC.
 
-It has mounts of its own, with a /run/containerd of its own: the machine's may be taken. Messages
-are written by hand, as dictionaries of field numbers (k8s.io/cri-api, runtime/v1/api.proto): what
-is generated from it is 50 times larger.
+It has mounts of its own, with a /run/containerd of its own: the machine's may be taken (but in a
+guest, whose systemd makes the cgroups). Messages are written by hand, as dictionaries of field
+numbers (k8s.io/cri-api, runtime/v1/api.proto): what is generated from it is 50 times larger.
 """
 
 from __future__ import annotations
@@ -17,25 +17,30 @@ from typing import Any
 
 import grpc
 
+from tests.e2e.pod_cgroups import SYSTEMD, TOP, pod_parent
 from tests.e2e.runtimes import needed, remove_cgroups
 from tests.kernel.harness.containerd import IMAGE, write_image
 from tests.outcomes import unavailable
+from tests.patience import PATIENCE
 
 STATE = Path("/run/containerd")
 CNI_PROGRAMS = Path("/usr/lib/cni")
-TOP = f"memtrace-test-cri-{os.getpid()}"
-"""The cgroup in place of the machine's root."""
 NODE = 2  # NamespaceMode: the host's
 SHARED_WITH_HOST = {2: NODE}  # NamespaceOption.pid
-GATEWAY = "10.87.0.1"
+NET = "10.87.0"
+"""The first three numbers of the pods' addresses."""
+GATEWAY = f"{NET}.1"
 """Where pods find this machine."""
+PRIVATE = ("unshare", "--mount", "--propagation", "private")
+# Private first: where systemd has made / shared, the machine would get this mount, too.
+OWN_STATE = f"mount --make-rshared / && mkdir -p {STATE} && mount -t tmpfs memtrace {STATE}"
 NETWORK = {
     "cniVersion": "0.4.0",
     "name": "memtrace-test",
     "plugins": [
         {
             "type": "ptp",
-            "ipam": {"type": "host-local", "subnet": "10.87.0.0/24", "dataDir": "{data}"},
+            "ipam": {"type": "host-local", "subnet": "{net}.0/24", "dataDir": "{data}"},
         }
     ],
 }
@@ -43,10 +48,16 @@ CONFIG = """version = 2
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{image}"
   restrict_oom_score_adj = {restricted}
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+    SystemdCgroup = {systemd}
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{programs}"
     conf_dir = "{directory}/cni"
 """
+PREPARED = os.environ.get("MEMTRACE_CONTAINERD_ROOT")
+"""Where all images are unpacked already: that would take an emulated machine ten minutes."""
 CAP_SYS_RESOURCE = 24
 Message = dict[int, Any]
 
@@ -54,9 +65,10 @@ Message = dict[int, Any]
 class Cri:
     """containerd on a socket of its own, and the pods made through it; all gone on exit."""
 
-    def __init__(self, directory: Path) -> None:
-        """Keep everything below `directory`, on a disk."""
+    def __init__(self, directory: Path, net: str = NET) -> None:
+        """Keep everything below `directory`, on a disk; the pods' addresses begin with `net`."""
         self._directory = directory
+        self._net = net
         self._socket = directory / "containerd.sock"
         self._sandboxes: dict[str, Message] = {}
 
@@ -65,17 +77,20 @@ class Cri:
         if not (CNI_PROGRAMS / "ptp").exists():
             unavailable(f"{CNI_PROGRAMS} has no ptp: containernetworking-plugins is not installed")
         self._write_config()
-        inside = f'mkdir -p {STATE} && mount -t tmpfs memtrace {STATE} && exec "$@"'
-        command: list[str | Path] = ["unshare", "--mount", "--propagation", "shared"]
-        command += ["sh", "-c", inside, "sh", "containerd", "-c", self._directory / "config.toml"]
-        command += ["--root", self._directory / "root", "--state", STATE, "-a", self._socket]
+        command: list[str | Path] = []
+        if not SYSTEMD:
+            command += [*PRIVATE, "sh", "-c", f'{OWN_STATE} && exec "$@"', "sh"]
+        command += ["containerd", "-c", self._directory / "config.toml"]
+        command += ["--root", PREPARED or self._directory / "root"]
+        command += ["--state", STATE, "-a", self._socket]
         with open(self._directory / "log", "wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         self._channel = grpc.insecure_channel(f"unix://{self._socket}")
         try:
             self._wait_until_ready()
-            write_image(self._directory / "image.tar", command=("/bin/sleep", "100000"))
-            self.load(self._directory / "image.tar")
+            if PREPARED is None:
+                write_image(self._directory / "image.tar", command=("/bin/sleep", "100000"))
+                self.load(self._directory / "image.tar")
         except BaseException:
             self.__exit__()
             raise
@@ -93,15 +108,16 @@ class Cri:
     def load(self, archive: Path) -> None:
         """Have the images of an archive, as after a pull."""
         ctr = ["ctr", "-a", self._socket, "-n", "k8s.io", "images", "import", archive]
-        subprocess.run(ctr, check=True, capture_output=True, timeout=120)
+        subprocess.run(ctr, check=True, capture_output=True, timeout=120 * PATIENCE)
 
     def run_pod(self, namespace: str, name: str, uid: str, linux: Message | None = None) -> str:
         """Start a pod's sandbox in a cgroup as a kubelet names it; its id."""
-        linux = {1: f"/{TOP}/kubepods/burstable/pod{uid}", **(linux or {})}
+        linux = {1: pod_parent(uid), **(linux or {})}
+        of_host = linux.get(2, {}).get(1, {}).get(1) == NODE
         logs = self.logs(namespace, name, uid)
         config: Message = {
             1: {1: name, 2: uid, 3: namespace},
-            2: name,
+            2: "" if of_host else name,
             3: str(logs),
             8: linux,
         }
@@ -142,23 +158,25 @@ class Cri:
     def call(self, method: str, message: Message) -> Message:
         """One call of the RuntimeService; the answer's fields by number, nested ones as bytes."""
         asked = self._channel.unary_unary(f"/runtime.v1.RuntimeService/{method}")
-        return decoded(asked(encoded(message), timeout=60))
+        return decoded(asked(encoded(message), timeout=60 * PATIENCE))
 
     def _write_config(self) -> None:
         self._directory.mkdir()
         (self._directory / "cni").mkdir()
         network = json.dumps(NETWORK).replace("{data}", str(self._directory / "addresses"))
+        network = network.replace("{net}", self._net)
         (self._directory / "cni" / "10-test.conflist").write_text(network)
         config = CONFIG.format(
             image=IMAGE,
             restricted=str(not may_lower_scores()).lower(),
+            systemd=str(SYSTEMD).lower(),
             programs=CNI_PROGRAMS,
             directory=self._directory,
         )
         (self._directory / "config.toml").write_text(config)
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 30 * PATIENCE
         while True:
             try:
                 self.call("Version", {})

@@ -20,16 +20,19 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from memtrace.samples import CgroupSample, Sample
 from memtrace.store.reader import Recording
-from tests.e2e.cri import GATEWAY, TOP, Cri, may_lower_scores
+from tests.e2e.cri import GATEWAY, PREPARED, Cri, may_lower_scores
 from tests.e2e.image import image_archive
 from tests.e2e.kubelet import Pod
 from tests.e2e.manifests import KUBERNETES, rendered
+from tests.e2e.pod_cgroups import OURS, container_cgroup
 from tests.kernel.harness.agent import Agent
+from tests.kernel.harness.cgroup import ExistingCgroup
 from tests.kernel.harness.containerd import IMAGE
 from tests.kernel.harness.files import PAGE
+from tests.patience import PATIENCE
 from tests.unit.service.api_server import ApiServer, make_account
 
-pytestmark = pytest.mark.timeout(900)  # the image may have to be built first
+pytestmark = pytest.mark.timeout(900 * PATIENCE)  # the image may have to be built first
 
 NODE = "node-7"
 PODS = {
@@ -44,7 +47,6 @@ WORK = (
     "dd if=/dev/zero of=/data/{name} bs=4096 count={pages};"
     " until [ -e /data/{name}.go ]; do sleep 0.1; done; exec dd if=/dev/zero of=/dev/null bs=64M"
 )
-OURS = f"/{TOP}/"
 NEEDS_MORE = {
     "locked_memory": "CAP_IPC_LOCK",
     "priority": "CAP_SYS_NICE",
@@ -64,6 +66,7 @@ class Scene:
     host: Agent  # the same agent on the host, with all privileges
     api: ApiServer
     data: Path
+    ids: dict[tuple[str, str], str]  # of the containers, by pod and name
 
     def ask(self, path: str) -> Any:
         """What the agent answers at the pod's own address."""
@@ -116,7 +119,6 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(disk: Path) -> Iterator[Scene]:
     """Everything started, and written."""
-    image = image_archive()
     (disk / "host").mkdir()
     (disk / "account").mkdir()
     account = make_account(disk / "account", GATEWAY)
@@ -125,17 +127,18 @@ def scene(disk: Path) -> Iterator[Scene]:
         ApiServer(account, "0.0.0.0") as api,
         Cri(disk / "cri") as cri,
     ):
-        cri.load(image)
+        if PREPARED is None:
+            cri.load(image_archive())
         server = (GATEWAY, api.server_port, account)
         agent = Pod(rendered(KUBERNETES / "overlays" / "events"), disk / "volumes", NODE, server)
         sandbox, container = agent.start(cri, "memtrace-x7z2k", UID)
-        scene = Scene(cri, agent, sandbox, container, host, api, disk / "data")
+        scene = Scene(cri, agent, sandbox, container, host, api, disk / "data", {})
         scene.data.mkdir()
         until(lambda: bool(scene.events("first_sample")), 60)
         for pod, uid in PODS.items():
             start_pod(scene, pod, uid)
         until(lambda: all(written(scene, pod) for pod in PODS), 30)
-        time.sleep(2.5)  # two samples
+        time.sleep(2.5 * PATIENCE)  # two samples
         yield scene
 
 
@@ -154,7 +157,7 @@ def start_pod(scene: Scene, pod: str, uid: str) -> None:
             11: f"{name}.log",
             15: {1: limits},
         }
-        scene.cri.run_container(sandbox, config)
+        scene.ids[pod, name] = scene.cri.run_container(sandbox, config)
 
 
 def written(scene: Scene, pod: str) -> bool:
@@ -165,7 +168,7 @@ def written(scene: Scene, pod: str) -> bool:
 
 def until(condition: Callable[[], bool], seconds: float) -> None:
     """Wait for it; fails after so many seconds."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -208,7 +211,7 @@ def test_every_container_is_named(scene: Scene, pod: str, container: str) -> Non
     """With its pod and namespace, and what it wrote is its own to the page."""
     (found,) = rows(scene.sample, pod, container)
     assert (found.identity.namespace, found.identity.image) == ("shop", IMAGE)
-    assert found.path.startswith(f"/{TOP}/kubepods/burstable/pod{PODS[pod]}/")
+    assert found.path == container_cgroup(PODS[pod], scene.ids[pod, container])
     by_dd = [row for row in found.ledger.drivers if row.comm == "dd" and row.kind == "write"]
     assert sum(row.added_bytes for row in by_dd) == CONTAINERS[container] * PAGE
 
@@ -222,6 +225,21 @@ def test_every_series_is_named(scene: Scene, pod: str, container: str) -> None:
     usage = [each.value for each in found if each.name == "memtrace_memory_usage_bytes"]
     assert len(usage) == 1
     assert usage[0] >= CONTAINERS[container] * PAGE
+
+
+@pytest.mark.parametrize("pod", PODS)
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_every_figure_is_the_kernel_s(scene: Scene, pod: str, container: str) -> None:
+    """The cache of a scrape is what memory.stat says, and the ledger explains all of it."""
+    cgroup = ExistingCgroup(container_cgroup(PODS[pod], scene.ids[pod, container]))
+    labels = {"namespace": "shop", "pod": pod, "container": container}
+
+    def agrees() -> bool:
+        found = {e.name: e.value for e in scene.series if labels.items() <= e.labels.items()}
+        told = found["memtrace_memory_file_bytes"], found["memtrace_page_cache_attributed_bytes"]
+        return set(told) == {cgroup.file_bytes()}
+
+    until(agrees, 20)  # memory.stat may lag behind
 
 
 def test_features_are_series(scene: Scene) -> None:
@@ -258,6 +276,7 @@ def test_a_kill_is_explained_by_name(scene: Scene) -> None:
     for part in (record["victim"], record["oom_cgroup"]):
         names = tuple(part[key] for key in ("namespace", "pod", "container", "image"))
         assert names == ("shop", pod, container, IMAGE)
+    assert record["oom_cgroup"]["path"] == container_cgroup(PODS[pod], scene.ids[KILLED])
     assert (record["kill"], record["oom_cgroup"]["limit"], record["node"]) == ("memcg", LIMIT, NODE)
     until(lambda: bool(scene.kills), 10)
     (event,) = scene.kills
