@@ -113,8 +113,8 @@ monitoring: $(BIN)/.memtrace ## write the dashboards of deploy/grafana, and the 
 check-e2e: test-setup ## tests with real containers (root)
 	@$(PYTEST) tests/e2e $(ARGS) || $(call once_more,tests/e2e)
 
-check-e2e-all: check-e2e ## ... and the stories that fill a machine of their own, in QEMU
-	@MEMTRACE_ALL_GUESTS=1 $(PYTEST) tests/vm/test_stories.py $(ARGS)
+check-e2e-all: check-e2e ## ... and what takes a machine of its own, in QEMU: stories, a node with systemd
+	@MEMTRACE_ALL_GUESTS=1 $(PYTEST) tests/vm/test_stories.py tests/e2e/test_systemd_node.py $(ARGS)
 
 stories-doc: $(BIN)/.memtrace ## write docs/stories.md from what check-e2e-all found
 	@$(BIN)/python tools/stories_doc.py

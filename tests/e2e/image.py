@@ -8,10 +8,12 @@ real one lacks (manuals, translations). Kept in build/image: the base, podman's 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +49,18 @@ def image_archive() -> Path:
     return target
 
 
+def unpack(archive: Path, below: str, target: Path) -> None:
+    """What the image has below a directory, e.g. "opt/memtrace", as `target`/opt/memtrace."""
+    with tarfile.open(archive) as image:
+        manifest = image.extractfile("manifest.json")
+        assert manifest is not None
+        for name in json.load(manifest)[0]["Layers"]:
+            with tarfile.open(fileobj=image.extractfile(name)) as layer:
+                wanted = [each for each in layer if each.name.startswith(f"{below}/")]
+                layer.extraction_filter = lambda member, _: member  # links to /usr/bin are meant
+                layer.extractall(target, wanted)
+
+
 def image_bytes() -> int:
     """The size of all the image's layers, unpacked."""
     return int(_podman("image", "inspect", "--format", "{{.Size}}", NAME))
@@ -76,7 +90,7 @@ def _build(target: Path) -> None:
         shutil.rmtree(CACHE / "store")
     base = _base_name()
     if not _podman("images", "--quiet", base).strip():
-        _podman("import", str(_base(base)), base)
+        _podman("import", str(base_archive()), base)
     trust = CACHE / "pip"
     trust.mkdir(exist_ok=True)
     (trust / "pip.conf").write_text(f"[global]\ncert = {_PIP}/certificates\n")
@@ -95,8 +109,9 @@ def _base_name() -> str:
     return f"docker.io/library/{name}"
 
 
-def _base(name: str) -> Path:
+def base_archive() -> Path:
     """The smallest Debian of the suite in the base's name, as an archive."""
+    name = _base_name()
     archive = CACHE / f"{name.rpartition('/')[2].replace(':', '-')}.tar"
     if not archive.exists():
         suite = name.rpartition(":")[2].removesuffix("-slim")

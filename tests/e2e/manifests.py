@@ -26,13 +26,13 @@ def variants() -> list[Path]:
 def rendered(directory: Path) -> list[dict[str, Any]]:
     """The objects of a kustomization, in the order in which they are applied."""
     done = subprocess.run(
-        [_kustomize(), "build", directory], capture_output=True, text=True, timeout=60, check=False
+        [kustomize(), "build", directory], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     return list(yaml.safe_load_all(done.stdout))
 
 
-def _kustomize() -> Path:
+def kustomize() -> Path:
     """The one on this machine, or Debian's, downloaded once."""
     installed = shutil.which("kustomize")
     if installed:

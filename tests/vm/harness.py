@@ -114,22 +114,33 @@ def make_disk(path: Path, megabytes: int) -> None:
     subprocess.run([mkfs, "-q", "-F", path], check=True, capture_output=True)
 
 
-def qemu_command(work: Path, kernel: KernelFiles, memory_megabytes: int) -> list[str]:
+def qemu_command(work: Path, kernel: KernelFiles, memory_megabytes: int, more: str) -> list[str]:
     """The whole machine: console and result are files, nothing reads stdin."""
-    disk = work / "disk"
-    drive = ["-drive", f"file={disk},if=virtio,format=raw,cache=unsafe"] if disk.exists() else []
     return [
         *(QEMU, *MACHINE, "-m", str(memory_megabytes), "-no-reboot", "-nodefaults"),
-        *("-display", "none", "-nic", "none", *drive),
+        *("-display", "none", "-nic", "none", *drives(work)),
         *("-serial", f"file:{work / 'console'}", "-serial", f"file:{work / 'result'}"),
         *("-kernel", str(kernel.image), "-initrd", str(work / "initramfs")),
-        *("-append", "console=ttyS0 panic=-1 quiet"),
+        *("-append", f"console=ttyS0 panic=-1 quiet {more}"),
     ]
 
 
-def boot(work: Path, kernel: KernelFiles, memory_megabytes: int, timeout: float) -> GuestResult:
-    """Run the machine to its end and read what it left."""
-    command = qemu_command(work, kernel, memory_megabytes)
+def drives(work: Path) -> list[str]:
+    """Its disks; nothing is written to the one that other guests have, too."""
+    options = "if=virtio,format=raw,cache=unsafe"
+    shared = ["-drive", f"file={work / 'root'},{options},snapshot=on"]
+    own = ["-drive", f"file={work / 'disk'},{options}"]
+    return [
+        *(shared if (work / "root").exists() else []),
+        *(own if (work / "disk").exists() else []),
+    ]
+
+
+def boot(
+    work: Path, kernel: KernelFiles, memory_megabytes: int, timeout: float, more: str = ""
+) -> GuestResult:
+    """Run the machine to its end and read what it left. `more` is for the kernel's command line."""
+    command = qemu_command(work, kernel, memory_megabytes, more)
     try:
         done = subprocess.run(
             command,
