@@ -16,7 +16,7 @@ from tests.e2e.stories.explain import Answer, explain
 from tests.e2e.stories.pulling import SlowPull, pull
 from tests.kernel.harness.cgroup import ExistingCgroup
 from tests.kernel.harness.containerd import NAMESPACE, Containerd
-from tests.kernel.harness.files import PAGE, cold_file, cool
+from tests.kernel.harness.files import PAGE, cold_again, cold_file
 from tests.kernel.harness.golang import build
 
 pytestmark = pytest.mark.timeout(300)
@@ -72,7 +72,7 @@ def serving(containerd: Containerd, volume: Path, name: str, how: str) -> Answer
     command = f"{STAYS} | /data/serve /data > /data/{name}.port"
     given = ("--net-host", "--memory-limit", str(LIMIT))
     for blob in volume.glob("layer-*"):
-        cool(blob)
+        cold_again(blob)
     containerd.run(name, volume, "/bin/sh", "-c", command, given=given)
     port = int(until_written(volume / f"{name}.port"))
     assert pull(port, f"/{how}/layer-0") == BLOB

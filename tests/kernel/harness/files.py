@@ -104,3 +104,13 @@ def _file_system(path: str) -> str:
         if fields[2] == wanted:
             return fields[fields.index("-") + 1]
     return "unknown"
+
+
+def cold_again(path: Path) -> None:
+    """Take a file out of the cache; where pages stay, as some connection has them, it is new."""
+    try:
+        cool(path)
+    except AssertionError:
+        pages = -(-path.stat().st_size // PAGE)
+        path.unlink()
+        cold_file(path, pages)

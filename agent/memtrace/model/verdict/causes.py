@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from memtrace.model.shapes import Driver, File
@@ -44,11 +45,13 @@ def filled_by(case: Case) -> str:
             return f", most of it put there by {cause}"
         program = _program(case, whole)
         return f", most of it put there by {program}" if program else ""
-    if cause is not None and cause.bytes >= max(MIB, LITTLE * file):
-        return f", {size(cause.bytes)} of it put there by {cause} since memtrace watches"
-    if reader := _reader(case):
-        return f", read meanwhile by {reader}"
-    return ", put there before memtrace watched and used by nobody since" if idle(case) else ""
+    seen = [
+        *_since(cause, file),
+        *(f"read meanwhile by {reader}" for reader in _readers_of_most(case)),
+    ]
+    if idle(case):
+        seen.append("put there before memtrace watched and used by nobody since")
+    return "".join(f", {words}" for words in seen)
 
 
 def idle(case: Case) -> bool:
@@ -91,15 +94,22 @@ def _is(driver: Driver, comm: str | None, kind: str) -> bool:
     return (driver.row.comm, driver.row.kind) == (comm, kind)
 
 
-def _reader(case: Case) -> str | None:
-    """Return the program that was seen reading most of it, whoever pays."""
+def _since(cause: _Cause | None, file: int) -> Iterator[str]:
+    """Yield what the largest cause added, unless that is next to nothing."""
+    if cause is not None and cause.bytes >= max(MIB, LITTLE * file):
+        yield f"{size(cause.bytes)} of it put there by {cause} since memtrace watches"
+
+
+def _readers_of_most(case: Case) -> Iterator[str]:
+    """Yield the program that was seen reading most of it, whoever pays, if there is one."""
     files = case.rows.files
     amounts: Counter[str] = Counter()
     for file in files:
         amounts.update(_readers(file))
     comm, amount = next(iter(amounts.most_common(1)), ("", 0))
     largest = max((file.resident_bytes or 0 for file in files), default=0)
-    return comm if amount and amount >= MOST * largest else None
+    if amount and amount >= MOST * largest:
+        yield comm
 
 
 def _readers(file: File) -> Counter[str]:
