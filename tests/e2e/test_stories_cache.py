@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.stories.explain import Answer, explain
 from tests.e2e.stories.place import Place, Program
 from tests.e2e.stories.pulling import PullingAgain, SlowPull, pull
-from tests.kernel.harness.files import PAGE, cold_again, cold_file
+from tests.kernel.harness.files import PAGE, cached_pages, cold_again, cold_file
 from tests.kernel.harness.golang import build
 from tests.told import Told
 

@@ -29,6 +29,8 @@ SECONDS, READY_SECONDS = 6.0, 60.0
 POD = "pod0d2c6c83-6a1c-4a5e-9d1c-3f1f8a2b7e02"
 IMAGE = "registry.example/shop/app:1"
 ID = "7e" * 32
+NAME = f"app{os.getpid()}"
+"""Of this run: one of a run before may still have pages."""
 STATIC = "-tags=netgo"
 """busybox' image has no C library."""
 STAYS = "sleep 3600"
@@ -129,7 +131,7 @@ class Service:
 def test_s5_in_a_container_of_kubernetes(containerd: Containerd, volume: Path) -> None:
     """Named by namespace, pod, container and image; GOMEMLIMIT as lines for its manifest."""
     path = f"/{NAMESPACE}/kubepods/burstable/{POD}/{ID}"
-    noted = as_in_kubernetes("app", namespace="shop", pod="app-0", image=IMAGE)
+    noted = as_in_kubernetes(NAME, namespace="shop", pod=f"{NAME}-0", image=IMAGE)
     given = ["--memory-limit", str(HEAP_LIMIT), "--cgroup", path, *noted]
     service = Service(containerd, volume, ID, given)
     service.order(f"keep {LIVE}")
@@ -137,10 +139,10 @@ def test_s5_in_a_container_of_kubernetes(containerd: Containerd, volume: Path) -
     while json.loads(service.order("stats"))["goal_bytes"] <= LIVE * MIB:
         time.sleep(0.2)
     service.order("churn 0")
-    answer = explain("app", SECONDS)
+    answer = explain(NAME, SECONDS)
     who = answer.said["container"]
     names = tuple(who[key] for key in ("namespace", "pod", "container", "image"))
-    assert names == ("shop", "app-0", "app", IMAGE)
+    assert names == ("shop", f"{NAME}-0", NAME, IMAGE)
     assert answer.id == "go_goal_over_limit"
     advised = answer.advised("GOMEMLIMIT")
     (paste,) = [each["paste"] for each in answer.advice if each["setting"] == "GOMEMLIMIT"]

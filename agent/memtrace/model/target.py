@@ -22,12 +22,13 @@ def find(
 ) -> tuple[Container, ...]:
     """Return what the word means, () for nothing; a name comes before a pid.
 
-    `mount` is the absolute path of the hierarchy's root directory.
+    Removed ones, whose name another may have taken, only where none is running. `mount` is the
+    absolute path of the hierarchy's root directory.
     """
     path = cgroup_path(word, mount)
     found = select(containers, Selection(container=path)) or select(containers, Selection(pod=word))
     if found or not word.isdecimal():
-        return found
+        return tuple(each for each in found if each.source.state == "running") or found
     where = cgroup_of(int(word))
     return () if where is None else select(containers, Selection(pid=int(word), pid_cgroup=where))
 

@@ -58,6 +58,15 @@ def test_a_word_means_what_bears_it(word: str, found: list[int]) -> None:
     assert [container.source.cgroup_id for container in chosen] == found
 
 
+def test_a_running_one_comes_before_a_removed_one_of_its_name() -> None:
+    """A pod that was made anew; of one that is gone, what is left is told."""
+    before = cgroup(6, 1, "/gone", identity=PG, state="removed")
+    gone, found = snapshot(sample(cgroup(1, path="/"), before), None, None).containers, []
+    for known in (gone, (*gone, *containers())):
+        found.append([each.source.cgroup_id for each in find(known, "postgres", MOUNT, lives_in)])
+    assert found == [[6], [3]]
+
+
 def test_names_like_it_are_offered() -> None:
     """At most three, of whatever kind."""
     assert close_names(containers(), "postgers")[0] == "postgres"

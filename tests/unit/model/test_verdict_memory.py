@@ -83,6 +83,7 @@ def test_at_the_limit_it_is_reclaimed_and_kills_nobody() -> None:
     assert (verdict.id, verdict.severity) == ("cache_at_limit", "info")
     assert "does not end in a kill" in verdict.claim
     assert judged(at(0.0, mirror(anon=20, file=97, limit=120))).id == "page_cache_reclaimable"
+    assert judged(at(0.0, mirror(anon=2, file=60, limit=64))).id == "cache_at_limit"  # one folio
 
 
 def test_who_reads_a_cache_from_before_is_told_where_that_was_watched() -> None:
