@@ -15,7 +15,7 @@ from typing import Any
 
 from memtrace.host.cgroupfs import CgroupReader
 from memtrace.host.hierarchy import Hierarchy, find_hierarchy
-from memtrace.host.swap import read_swap
+from memtrace.host.meminfo import read_meminfo
 from memtrace.model.snapshot import snapshot
 from memtrace.samples import CgroupSample, Identity, Ledger, Sample
 
@@ -75,7 +75,9 @@ def sampled(hierarchy: Hierarchy, paths: list[str]) -> Sample:
         identity = Identity("cgroup", path)
         cgroups.append(CgroupSample(number, above, path, identity, "running", memory, Ledger()))
         above = number
-    return Sample(0.0, 0.0, "guest", "v1", "libbpf", tuple(cgroups), swap=read_swap(Path("/")))
+    return Sample(
+        0.0, 0.0, "guest", "v1", "libbpf", tuple(cgroups), swap=read_meminfo(Path("/")).swap
+    )
 
 
 def number(cgroup: Path, name: str) -> int:

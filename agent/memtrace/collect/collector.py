@@ -37,7 +37,6 @@ from memtrace.host.identity import Resolver
 from memtrace.host.lru import drain_batches
 from memtrace.host.meminfo import read_meminfo
 from memtrace.host.procfs import node_name
-from memtrace.host.swap import read_swap
 from memtrace.host.tombstones import Tombstones
 from memtrace.kernel import wire
 from memtrace.kernel.plan import SLAB_CENSUS, OnDemand
@@ -241,7 +240,7 @@ class Collector:
             baseline=self._baseline_state(),
             cpus=os.cpu_count(),
             page_bytes=self._page,
-            swap=read_swap(self._root),
+            swap=self._meminfo.swap,
             census=self._census.state,
             slab_watch=self._allocations.state,
             machine_bytes=self._meminfo.total,

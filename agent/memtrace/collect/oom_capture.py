@@ -62,7 +62,9 @@ class OomCapture(Closing):
         self._probe.drain(self._on_record)
         if time.monotonic() - self._learned_at > LEARN_SECONDS:
             self._learn()
-        now, lost = _boot_ns(), self._probe.lost()
+        now = _boot_ns()
+        complete = self._grouping.complete(now)
+        lost = self._probe.lost() if complete else 0
         wall, monotonic = time.time(), time.monotonic()
         return [
             replace(
@@ -72,7 +74,7 @@ class OomCapture(Closing):
                 memory=self._memory(event, cause),
                 lost=lost,
             )
-            for event, cause in self._grouping.complete(now)
+            for event, cause in complete
         ]
 
     def follow_go(self, controllers: Mapping[int, GoController]) -> None:
