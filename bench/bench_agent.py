@@ -47,7 +47,7 @@ def crowd(program: Path, directory: Path, active: int = ACTIVE) -> Iterator[None
             path = directory / f"idle-{number}"
             size = (f"bs={IDLE_BYTES}", "count=1", "conv=fsync")  # dirty would not be idle
             cgroup.run("dd", "if=/dev/zero", f"of={path}", *size)
-            if number % (CGROUPS // active) == 0:
+            if active and number % (CGROUPS // active) == 0:
                 cgroup.start(program, "trickle", str(directory / f"busy-{number}"))
         yield
 
