@@ -45,10 +45,9 @@ def filled_by(case: Case) -> str:
             return f", most of it put there by {cause}"
         program = _program(case, whole)
         return f", most of it put there by {program}" if program else ""
-    seen = [
-        *_since(cause, file),
-        *(f"read meanwhile by {reader}" for reader in _readers_of_most(case)),
-    ]
+    seen = [*_since(cause, file)]
+    told = cause.comm if cause is not None and seen else None
+    seen += [f"read meanwhile by {each}" for each in _readers_of_most(case) if each != told]
     if idle(case):
         seen.append("put there before memtrace watched and used by nobody since")
     return "".join(f", {words}" for words in seen)
