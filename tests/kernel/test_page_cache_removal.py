@@ -204,12 +204,16 @@ def test_reclaim_at_a_limit_balances(scene: Scene, act: str) -> None:
 
 
 def test_drop_caches_is_a_reason_of_its_own(memtrace: Memtrace, rooms: Rooms) -> None:
-    """Pages dropped by the administrator are not mistaken for pressure."""
+    """Pages dropped by the administrator are not mistaken for pressure.
+
+    Some machines reclaim a few pages at any time, those of this file before the drop, too.
+    """
     room = rooms.open("drop-caches")
     path = room.cold("in", PAGES)
     room.run("read", path, "read")
     Path("/proc/sys/vm/drop_caches").write_text("1")
     row = assert_exact(rooms.settle(memtrace), room.cgroup)
     assert cached_pages(path) == 0
-    assert row.removed_by("drop") >= PAGES * PAGE
-    assert row.removed_by("reclaim") == 0
+    reclaimed = row.removed_by("reclaim")
+    assert row.removed_by("drop") + reclaimed >= PAGES * PAGE
+    assert reclaimed < PAGES * PAGE / 10
