@@ -1,7 +1,7 @@
 """What following 500 Go processes costs memtrace: CPU time of a look, and memory.
 
-A tenth of them allocate all the time. A look is what is done for each sample: new processes
-found, every heap read, collections taken over. Finding all of them is apart.
+A tenth of them allocate all the time, or none. A look is what is done for each sample: new
+processes found, every heap read, collections taken over. Finding all of them is apart.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROOT = Path("/")
 
 
 @contextmanager
-def crowd(program: Path) -> Iterator[list[Cgroup]]:
+def crowd(program: Path, busy: int) -> Iterator[list[Cgroup]]:
     """So many processes, spread over cgroups; ended afterwards."""
     with Cgroup("bench-go") as top:
         homes = [Cgroup(str(number), top) for number in range(CGROUPS)]
@@ -43,7 +43,7 @@ def crowd(program: Path) -> Iterator[list[Cgroup]]:
             home.__enter__()
         try:
             for number in range(PROCESSES):
-                words = ("busy",) if number % (PROCESSES // BUSY) == 0 else ()
+                words = ("busy",) if busy and number % (PROCESSES // busy) == 0 else ()
                 homes[number % CGROUPS].hold(program, *words)
             yield homes
         finally:
@@ -83,7 +83,6 @@ def measured(hierarchy: Hierarchy, homes: list[Cgroup], looks: int) -> dict[str,
         spend.append(spent(processes))
     rows = found(processes, homes)
     collections = sum(row.gc.cycles for row in rows if row.gc is not None)
-    assert collections, "the busy ones were not followed"
     added = status_mb(os.getpid(), "VmRSS") - before
     processes.close()
     return {
@@ -96,24 +95,35 @@ def measured(hierarchy: Hierarchy, homes: list[Cgroup], looks: int) -> dict[str,
     }
 
 
+def tell(busy: int, figures: dict[str, Any]) -> None:
+    """Print what was measured."""
+    print(f"\n{PROCESSES} Go processes, {busy} of them busy")
+    print(f"  found and read for the first time: {figures['first_ms']:.0f} ms of CPU")
+    middle, most = figures["look_ms"]["median"], figures["look_ms_max"]
+    print(f"  a look later: {middle:.1f} ms of CPU, at most {most:.1f} ms")
+    print(f"  memory: {figures['rss_added_mb']:.1f} MB more")
+
+
 def main() -> int:
     """Measure, print, publish."""
     looks = QUICK_LOOKS if options(__doc__ or "").quick else LOOKS
     hierarchy = find_hierarchy(ROOT)
     with disk_directory() as directory:
         program = stripped(build("idle", directory)).path
-        progress(f"starting {PROCESSES} Go processes")
-        with crowd(program) as homes:
-            progress("looking")
-            figures = measured(hierarchy, homes, looks)
-    middle, most = figures["look_ms"]["median"], figures["look_ms_max"]
-    print(f"\n{PROCESSES} Go processes, {BUSY} of them busy")
-    print(f"  found and read for the first time: {figures['first_ms']:.0f} ms of CPU")
-    print(f"  a look later: {middle:.1f} ms of CPU, at most {most:.1f} ms")
-    print(f"  memory: {figures['rss_added_mb']:.1f} MB more")
+        figures = {}
+        for busy in (BUSY, 0):
+            progress(f"starting {PROCESSES} Go processes, {busy} of them busy")
+            with crowd(program, busy) as homes:
+                progress("looking")
+                figures[busy] = measured(hierarchy, homes, looks)
+            tell(busy, figures[busy])
+    assert figures[BUSY]["collections"], "the busy ones were not followed"
     print("\nbars")
-    figures["bars"] = [bar("looks of a second", middle / INTERVAL, BAR_MS, " ms")]
-    publish("go_processes", figures)
+    bars = [
+        bar(f"looks of a second, {busy} busy", each["look_ms"]["median"] / INTERVAL, BAR_MS, " ms")
+        for busy, each in figures.items()
+    ]
+    publish("go_processes", {"running": figures, "bars": bars})
     return 0
 
 
