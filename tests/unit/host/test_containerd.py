@@ -102,6 +102,16 @@ def test_dockers_containers_are_known_but_not_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("many", [200, 600])
+def test_namespaces_of_clients_that_are_gone_hide_nothing(tmp_path: Path, many: int) -> None:
+    """Their directories stay; a listing is cut where it gets too long, Kubernetes' never."""
+    trees.pod(tmp_path)
+    trees.bundle(tmp_path, "moby", trees.WEB, json.dumps({"linux": {"cgroupsPath": "/any"}}))
+    for number in range(many):
+        (tmp_path / trees.TASKS / f"a{number}").mkdir()
+    assert Containerd(tmp_path).identify(f"{POD}/{POSTGRES}") == POSTGRES_IDENTITY
+
+
 def test_other_state_directories_are_searched(tmp_path: Path) -> None:
     """k3s keeps its own."""
     trees.pod(tmp_path / "run/k3s/moved")

@@ -23,7 +23,7 @@ STATE_DIRS = (
 )
 TASKS = "io.containerd.runtime.v2.task"
 _CONFIG_LIMIT = 1 << 20  # bytes
-_MAX_NAMESPACES = 64
+_MAX_NAMESPACES = 512  # empty ones of clients that are gone stay until the next boot
 _CRI = "io.kubernetes.cri."
 _KUBERNETES, _DOCKER = "k8s.io", "moby"
 # containerd's own rule for identifiers of namespaces and containers.
@@ -66,9 +66,11 @@ class Containerd:
                 yield directory, namespace, container_id
 
     def _namespaces(self, directory: str) -> list[str]:
+        """All there are; the usual ones first, and also when there are too many to list."""
         names = names_beneath(self._root, directory, _MAX_NAMESPACES)
-        found = [name for name in names if _IDENTIFIER.fullmatch(name)]
-        return sorted(found, key=lambda name: (name != _KUBERNETES, name))
+        found = {name for name in names if _IDENTIFIER.fullmatch(name)}
+        usual = (_KUBERNETES, _DOCKER) if names else ()
+        return [*usual, *sorted(found.difference(usual))]
 
     def _config(self, bundle: str) -> Document | None:
         data = read_beneath(self._root, f"{bundle}/config.json", _CONFIG_LIMIT)
