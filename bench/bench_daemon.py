@@ -23,7 +23,7 @@ from common import (
 
 SECONDS, QUICK_SECONDS = 120, 20
 WARM_UP_SECONDS = 20
-FEW, HARDLY_ANY = 5, 2
+FEW, HARDLY_ANY, NONE = 5, 2, 0
 MEGABYTE = 1 << 20
 
 BAR_RSS_MB = 55.0
@@ -65,7 +65,7 @@ def main() -> int:
     """Measure, print, publish."""
     seconds = QUICK_SECONDS if options(__doc__ or "").quick else SECONDS
     costs, listed = {}, 0
-    for active in (ACTIVE, FEW, HARDLY_ANY):
+    for active in (ACTIVE, FEW, HARDLY_ANY, NONE):
         with (
             compiled() as (program, directory),
             crowd(program, directory, active),
@@ -86,7 +86,7 @@ def main() -> int:
         bar("CPU of one core", cost["cpu_percent"], BAR_CPU_PERCENT, " %"),
         *(
             bar(f"CPU, {active} busy", costs[active]["cpu_percent"], BAR_CPU_PERCENT, " %")
-            for active in (FEW, HARDLY_ANY)
+            for active in (FEW, HARDLY_ANY, NONE)
         ),
     ]
     publish("daemon", {"cgroups": listed, "running": costs, "bars": bars})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from memtrace.model.shapes import Container, Snapshot
+if TYPE_CHECKING:
+    from memtrace.model.shapes import Container, Snapshot
 
 _CLOSE = 3
 

@@ -82,8 +82,15 @@ def test_at_the_limit_it_is_reclaimed_and_kills_nobody() -> None:
     verdict = judged(at(0.0, mirror(anon=20, file=100, limit=120)))
     assert (verdict.id, verdict.severity) == ("cache_at_limit", "info")
     assert "does not end in a kill" in verdict.claim
-    assert judged(at(0.0, mirror(anon=20, file=97, limit=120))).id == "page_cache_reclaimable"
-    assert judged(at(0.0, mirror(anon=2, file=60, limit=64))).id == "cache_at_limit"  # one folio
+    assert judged(at(0.0, mirror(anon=20, file=95, limit=120))).id == "page_cache_reclaimable"
+    assert judged(at(0.0, mirror(anon=2, file=59, limit=64))).id == "cache_at_limit"  # two folios
+
+
+def test_a_small_cache_is_told_where_an_alert_on_usage_goes_off() -> None:
+    """Cache that fills four fifths of a small limit; below that nothing stands out."""
+    assert judged(at(0.0, mirror(anon=10, file=38, limit=60))).id == "page_cache_reclaimable"
+    assert judged(at(0.0, mirror(anon=10, file=37, limit=60))).id == "healthy"
+    assert judged(at(0.0, mirror(anon=25, file=24, limit=60))).id == "healthy"
 
 
 def test_who_reads_a_cache_from_before_is_told_where_that_was_watched() -> None:
@@ -150,7 +157,9 @@ def test_a_cache_from_before_says_who_added_to_it_or_used_it() -> None:
     assert "not a leak. Read meanwhile by server." in verdict.claim
     assert "file /blobs/a (read by server)" in told(verdict)
     verdict = from_before((), FileUses(None, (), None, ()))
-    assert "Put there before memtrace watched and used by nobody since." in verdict.claim
+    assert (
+        "Put there before memtrace watched, and nobody was seen reading it since" in verdict.claim
+    )
     assert advised(verdict, "run").proposed == "memtrace explain /app --for 5m"
     assert "before" not in from_before((), None).claim  # nobody looked who uses it
 

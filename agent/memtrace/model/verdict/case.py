@@ -25,7 +25,7 @@ NOTHING = "nothing"  # the `setting` of the advice to leave things as they are
 RUN = "run"  # the `setting` of the advice to run a command next
 FULL, NEAR = 0.98, 0.95
 """Of the limit: reclaim works in batches, so a full cgroup hovers just below it."""
-FOLIO = 2 * MIB
+FOLIOS = 4 * MIB
 
 _LAG_PAGES_PER_CPU = 64  # MEMCG_CHARGE_BATCH: changes a CPU may hold back from memory.stat
 _CPUS_IF_UNKNOWN = 64  # generous: a too small bound would report remainders that are lag
@@ -104,13 +104,13 @@ def bytes_of(text: str, value: int | None) -> Evidence:
 def at_limit(case: Case) -> bool:
     """Tell whether usage stands at the effective limit.
 
-    From 98 %, or 95 % where no more than a large folio is left: cache comes in folios of up to
-    2 MiB (mm/readahead.c), so under a small limit usage comes no closer.
+    From 98 %, or 95 % where no more than two large folios are left: cache comes in folios of up
+    to 2 MiB (mm/readahead.c), and for one that does not fit another is dropped as a whole.
     """
     limit, usage = case.memory.limit_bytes, case.memory.usage_bytes
     if not limit or usage is None:
         return False
-    return usage >= FULL * limit or (usage >= NEAR * limit and limit - usage <= FOLIO)
+    return usage >= FULL * limit or (usage >= NEAR * limit and limit - usage <= FOLIOS)
 
 
 def kept_bytes(case: Case) -> int | None:

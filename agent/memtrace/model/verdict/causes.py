@@ -18,6 +18,12 @@ LITTLE = 0.01
 """Of the cache: files and causes of less are not named."""
 
 
+_IDLE = (
+    "put there before memtrace watched, and nobody was seen reading it since "
+    "(what is mapped is read unseen)"
+)
+
+
 class _Cause(NamedTuple):
     """One program doing one kind of I/O, and how much it added."""
 
@@ -35,7 +41,7 @@ class _Cause(NamedTuple):
 
 
 def filled_by(case: Case) -> str:
-    """Return ", ..." with who filled the cache and how; else who uses it, or that nobody is seen.
+    """Return ", ..." with who filled the cache and how; else who uses it, or that nobody was seen.
 
     What was there before memtrace watched has no cause in the ledger.
     """
@@ -49,12 +55,15 @@ def filled_by(case: Case) -> str:
     told = cause.comm if cause is not None and seen else None
     seen += [f"read meanwhile by {each}" for each in _readers_of_most(case) if each != told]
     if idle(case):
-        seen.append("put there before memtrace watched and used by nobody since")
+        seen.append(_IDLE)
     return "".join(f", {words}" for words in seen)
 
 
 def idle(case: Case) -> bool:
-    """Tell whether the cache was there before, and nobody was seen adding to it or using it."""
+    """Tell whether the cache was there before, and nobody was seen adding to it or using it.
+
+    Pages that are mapped already are used without any event, so this is no proof of disuse.
+    """
     uses = [file.row.uses for file in case.rows.files]
     seen = any(each is None or each.own is None or each.own or each.touched_by for each in uses)
     file = case.memory.file_bytes or 0

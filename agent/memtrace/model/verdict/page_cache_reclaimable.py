@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from memtrace.model.shapes import Advice, Verdict
 from memtrace.model.units import percent, size
 from memtrace.model.verdict import advice, confidence
@@ -12,16 +14,20 @@ from memtrace.model.verdict.go_case import no_memory_limit
 
 SHARE = 0.5
 LEAST_BYTES = 64 * MIB
+ALARM = 0.8
 
 
 def page_cache_reclaimable(case: Case) -> Verdict | None:
-    """Applies from half of the usage and 64 MiB.
+    """Applies from half of the usage and 64 MiB, or with less where the limit is 80 % used.
 
     Half: from there on the cache, not the program's own memory, is what the usage graph
-    shows. 64 MiB: smaller caches are the files of the program itself and worry nobody.
+    shows. 64 MiB: smaller caches are the files of the program itself and worry nobody, but
+    for alerts on usage, which go off from 80 % of a limit on.
     """
     clean, usage = case.page_cache.clean_bytes, case.memory.usage_bytes
-    if clean is None or usage is None or clean < LEAST_BYTES or clean < SHARE * usage:
+    if clean is None or usage is None or clean < SHARE * usage:
+        return None
+    if clean < LEAST_BYTES and usage < ALARM * (case.memory.limit_bytes or math.inf):
         return None
     why = "cached files make reads fast and cost nothing while memory is free"
     cost = "usage and working set keep looking large"
