@@ -18,7 +18,8 @@ from typing import Any
 import grpc
 
 from tests.e2e.pod_cgroups import SYSTEMD, TOP, pod_parent
-from tests.e2e.runtimes import needed, remove_cgroups
+from tests.e2e.runtimes import needed
+from tests.kernel.harness.cgroup import remove_cgroups
 from tests.kernel.harness.containerd import IMAGE, write_image
 from tests.outcomes import unavailable
 from tests.patience import PATIENCE

@@ -10,10 +10,12 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.kernel.harness.cgroup import remove_directory
-from tests.kernel.harness.containerd import image_layer
+from tests.kernel.harness.cgroup import remove_cgroups
+from tests.kernel.harness.containerd import Containerd, image_layer
 from tests.outcomes import unavailable
 
 NO_NETWORK = ("--network", "none")
@@ -33,6 +35,15 @@ def as_in_kubernetes(name: str, *, namespace: str, pod: str, image: str) -> tupl
     }
     told = (f"io.kubernetes.cri.{key}={value}" for key, value in notes.items())
     return tuple(word for note in told for word in ("--annotation", note))
+
+
+@contextmanager
+def containerd_in(disk: Path) -> Iterator[Containerd]:
+    """A containerd of our own below `disk`; its containers' cgroups go with it."""
+    needed("containerd", "ctr", "runc", "busybox")
+    (disk / "ctr").mkdir()
+    with Containerd(disk / "ctr") as running:
+        yield running
 
 
 class Linked:
@@ -179,14 +190,6 @@ def needed(*programs: str) -> None:
     for program in programs:
         if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
             unavailable(f"{program} is not installed")
-
-
-def remove_cgroups(name: str) -> None:
-    """Remove what a runtime leaves behind in every hierarchy, when it is empty."""
-    everywhere = Path("/sys/fs/cgroup")
-    for top in (everywhere / name, *everywhere.glob(f"*/{name}")):
-        for path in sorted(top.glob("**/"), reverse=True):
-            remove_directory(path)
 
 
 def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.runtimes import Docker, Podman, as_in_kubernetes, needed, remove_cgroups
+from tests.e2e.runtimes import Docker, Podman, as_in_kubernetes, containerd_in, needed
 from tests.kernel.harness.agent import Agent
 from tests.kernel.harness.cgroup import ROOT, ExistingCgroup
 from tests.kernel.harness.containerd import NAMESPACE, Containerd
@@ -23,11 +23,8 @@ IMAGE = "registry.example/shop/web:1"
 @pytest.fixture(scope="module")
 def containerd(disk: Path) -> Iterator[Containerd]:
     """What docker stands on, too."""
-    needed("containerd", "ctr", "runc", "busybox")
-    (disk / "ctr").mkdir()
-    with Containerd(disk / "ctr") as running:
+    with containerd_in(disk) as running:
         yield running
-        remove_cgroups(NAMESPACE)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.runtimes import as_in_kubernetes, needed, remove_cgroups
+from tests.e2e.runtimes import as_in_kubernetes, containerd_in
 from tests.e2e.stories.explain import Answer, explain
 from tests.e2e.stories.pulling import SlowPull, pull
 from tests.kernel.harness.cgroup import ExistingCgroup
@@ -40,12 +40,9 @@ STAYS = "sleep 3600"
 @pytest.fixture(scope="module")
 def containerd(disk: Path) -> Iterator[Containerd]:
     """One of our own."""
-    needed("containerd", "ctr", "runc", "busybox")
-    (disk / "ctr").mkdir()
-    with Containerd(disk / "ctr") as running:
+    with containerd_in(disk) as running:
         yield running
         running.kill(ID)
-        remove_cgroups(NAMESPACE)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +87,7 @@ def test_s1_in_a_container_of_ctr(containerd: Containerd, volume: Path, how: str
     who = answer.said["container"]
     assert (who["kind"], who["runtime"], who["container"]) == ("container", "containerd", name)
     assert who["limit_bytes"] == LIMIT
-    assert answer.id == "cache_at_limit"
+    assert answer.id == "cache_at_limit", answer.text
     clean = ExistingCgroup(f"/{NAMESPACE}/{name}").file_bytes()
     assert answer.verdict["bytes"] == pytest.approx(clean, rel=0.1)
     function = {"sendfile": "http.(*response).ReadFrom", "buffered": "main.copyBlob"}[how]

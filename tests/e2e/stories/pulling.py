@@ -15,22 +15,29 @@ def pull(port: int, path: str) -> int:
     return sum(map(len, _chunks(port, path)))
 
 
-class SlowPull(threading.Thread):
-    """Gets a blob at so many bytes a second, until it is there or the block ends."""
+class _Pulling(threading.Thread):
+    """Pulls beside a block, at most until that ends."""
 
-    def __init__(self, port: int, path: str, bytes_per_second: int) -> None:
+    def __init__(self, port: int, path: str) -> None:
         super().__init__(daemon=True)
         self._wanted = port, path
-        self._pause = _CHUNK / bytes_per_second
         self._enough = threading.Event()
 
-    def __enter__(self) -> SlowPull:
+    def __enter__(self) -> _Pulling:
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._enough.set()
         self.join()
+
+
+class SlowPull(_Pulling):
+    """Gets a blob at so many bytes a second, until it is there or the block ends."""
+
+    def __init__(self, port: int, path: str, bytes_per_second: int) -> None:
+        super().__init__(port, path)
+        self._pause = _CHUNK / bytes_per_second
 
     def run(self) -> None:
         """Pull."""
@@ -39,21 +46,8 @@ class SlowPull(threading.Thread):
                 break
 
 
-class PullingAgain(threading.Thread):
+class PullingAgain(_Pulling):
     """Gets a blob again and again, until the block ends."""
-
-    def __init__(self, port: int, path: str) -> None:
-        super().__init__(daemon=True)
-        self._wanted = port, path
-        self._enough = threading.Event()
-
-    def __enter__(self) -> PullingAgain:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        self.join()
 
     def run(self) -> None:
         """Pull."""

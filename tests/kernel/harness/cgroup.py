@@ -143,3 +143,11 @@ def finish(child: subprocess.Popen[bytes]) -> int:
         text = (output + errors).decode(errors="replace")
         raise CommandError(f"{child.args!r} exited with {child.returncode}: {text}")
     return child.pid
+
+
+def remove_cgroups(name: str) -> None:
+    """Remove what a runtime leaves behind in every hierarchy, when it is empty."""
+    everywhere = Path("/sys/fs/cgroup")
+    for top in (everywhere / name, *everywhere.glob(f"*/{name}")):
+        for path in sorted(top.glob("**/"), reverse=True):
+            remove_directory(path)

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.kernel.harness.cgroup import ENTER, Cgroup, remove_directory
+from tests.kernel.harness.cgroup import ENTER, Cgroup, remove_cgroups
 from tests.kernel.harness.files import PAGE
 
 STATE = Path("/run/containerd")
@@ -26,7 +26,6 @@ NAMESPACE = f"memtrace-test-ctr-{os.getpid()}"
 IMAGE_FILES = {"/image/read": 307, "/image/changed": 211}
 """Files in the image's second layer, in pages."""
 IMAGE = "docker.io/memtrace-test/busybox:1"
-CGROUPS = Path("/sys/fs/cgroup")
 CONFIG = """version = 2
 disabled_plugins = ["io.containerd.grpc.v1.cri"]
 """
@@ -62,9 +61,10 @@ class Containerd:
             self._try("containers", "delete", task)
         self._try("images", "delete", "--sync", IMAGE)
         self._try_any("namespaces", "remove", NAMESPACE)
+        for left in STATE.glob(f"io.containerd.*/{NAMESPACE}"):
+            shutil.rmtree(left, ignore_errors=True)
         self._stop()
-        for cgroup in CGROUPS.glob(f"*/{NAMESPACE}"):
-            remove_directory(cgroup)
+        remove_cgroups(NAMESPACE)
 
     def run(
         self,
