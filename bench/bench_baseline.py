@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from common import Cgroup, bar, disk_directory, options, progress, publish
 
-from memtrace.collect.live import open_live
+from memtrace.collect.opening import open_live
 
 FILES = 100_000
 RUNS, QUICK_RUNS = 9, 3

@@ -15,7 +15,7 @@ from typing import Any
 from bench_agent import crowd
 from common import PROGRAM, bar, compiled, options, progress, publish, summary
 
-from memtrace.collect.live import open_live
+from memtrace.collect.opening import open_live
 from memtrace.samples import Sample
 from memtrace.store.reader import Recording
 from memtrace.store.writer import Writer

@@ -16,7 +16,7 @@ from pathlib import Path
 from bench_overhead import WORKLOAD_CPU, timed
 from common import Cgroup, compiled, options, progress, publish
 
-from memtrace.collect.live import open_live
+from memtrace.collect.opening import open_live
 
 BYTES = 32 << 20
 ROUNDS, QUICK_ROUNDS = 80, 8

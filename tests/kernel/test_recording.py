@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from memtrace.collect.live import open_live
+from memtrace.collect.opening import open_live
 from memtrace.model.modeler import Modeler
 from memtrace.store.errors import StoreError
 from memtrace.store.reader import Recording

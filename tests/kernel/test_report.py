@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from memtrace.collect.live import open_live
+from memtrace.collect.opening import open_live
 from memtrace.model.units import size
 from memtrace.store.writer import Writer
 from tests.kernel.harness.files import PAGE

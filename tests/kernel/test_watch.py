@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from memtrace.collect.live import open_live
+from memtrace.collect.opening import open_live
 from tests.kernel.harness.cgroup import IS_V1, Cgroup
 from tests.kernel.harness.expect import same_file
 from tests.kernel.harness.files import PAGE

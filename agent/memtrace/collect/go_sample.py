@@ -11,7 +11,7 @@ from pathlib import Path
 from memtrace.collect.bare_sample import bare_sample, cgroup_figures
 from memtrace.collect.go_collections import MAX_PROGRAMS, GoCollections
 from memtrace.collect.go_processes import GoProcesses
-from memtrace.collect.live import EXIT_MISSING, EXIT_RUNTIME, LiveError
+from memtrace.collect.starting import EXIT_MISSING, EXIT_RUNTIME, LiveError
 from memtrace.host.hierarchy import HostError, find_hierarchy, walk
 from memtrace.host.procfs import namespace_base
 from memtrace.kernel.closing import Closing

@@ -1,8 +1,7 @@
-"""Live collection on this host: opens everything, waits without losing events, closes it all."""
+"""Live collection on this host: samples when asked, waits without losing events, closes it all."""
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import time
@@ -13,19 +12,14 @@ from typing import NamedTuple
 from memtrace.collect.baseline import Progress
 from memtrace.collect.census import CensusProgress
 from memtrace.collect.collector import Collector
-from memtrace.host.hierarchy import HostError, find_hierarchy
-from memtrace.host.tombstones import Tombstones
+from memtrace.collect.starting import EXIT_RUNTIME, LiveError
 from memtrace.kernel import wire
 from memtrace.kernel.closing import Closing
-from memtrace.kernel.engine_plan import planned, planned_go_gc
-from memtrace.kernel.engines import Choice, choose
-from memtrace.kernel.errors import BpfError, EngineError
-from memtrace.kernel.go_plan import go_processes_feature, has_uprobe_multi
-from memtrace.kernel.plan import QUESTIONS, Plan
+from memtrace.kernel.errors import BpfError
+from memtrace.kernel.plan import Plan
 from memtrace.kernel.session import Session
-from memtrace.kernel.support import KernelFacts, kernel_facts
 from memtrace.kernel.sysfiles import number
-from memtrace.samples import Feature, GoHeap, Identity, Sample
+from memtrace.samples import GoHeap, Identity, Sample
 
 SLAB = "slab"
 BPF_STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
@@ -40,20 +34,6 @@ CROWDED_SECONDS = 0.1
 
 BURST_SECONDS = 0.01
 """After the kernel woke us: what comes in bursts, such as cgroups, is gathered together."""
-
-EXIT_RUNTIME, EXIT_MISSING = 1, 3
-NEEDED = ("CAP_BPF", "CAP_PERFMON")
-# Refusals that pass; any other means that this kernel lacks something, or is laid out otherwise.
-_SHORTAGES = (errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EINTR)
-
-
-class LiveError(Exception):
-    """Live collection cannot start or go on: one sentence for people, and the exit code."""
-
-    def __init__(self, sentence: str, exit_code: int) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
-        self.exit_code = exit_code
 
 
 class RunFigures(NamedTuple):
@@ -210,88 +190,3 @@ class Live(Closing):
         if self._census_due or old:
             self._census_due = False
             self._collector.take_census(self.on_census)
-
-
-def open_live(
-    root: Path = Path("/"),
-    engine: str = "auto",
-    baseline: bool = True,
-    state_dir: Path | None = None,
-) -> Live:
-    """Attach to the running kernel. Raises LiveError with the exit code that fits.
-
-    `state_dir`: where names of removed containers are kept; None: nowhere.
-    """
-    choice = choose_engine(engine, "attaching to the kernel")
-    facts, plan = choice.facts, planned(choice)
-    _refuse_missing(plan)
-    try:
-        hierarchy = find_hierarchy(root)
-    except HostError as error:
-        raise LiveError(str(error), EXIT_MISSING) from error
-    session = _open_session(plan, hierarchy.hierarchy_id, choice)
-    try:
-        features = dict(plan.features)
-        if not baseline:
-            features["baseline"] = Feature(False, "switched off by --no-baseline")
-        tombstones = None if state_dir is None else Tombstones(state_dir, root)
-        features["go_processes"] = go_processes_feature(facts)
-        features["go_gc"] = planned_go_gc(choice)
-        collector = Collector(
-            session,
-            hierarchy,
-            features,
-            root,
-            plan.baseline,
-            tombstones,
-            plan.on_demand,
-            has_uprobe_multi(facts),
-        )
-    except BaseException:
-        session.close()
-        raise
-    return Live(session, collector, plan, baseline)
-
-
-def missing_privileges(facts: KernelFacts) -> tuple[str, ...]:
-    """The capabilities without which nothing can be attached; CAP_SYS_ADMIN holds them all."""
-    held = facts.capabilities or frozenset()
-    if "CAP_SYS_ADMIN" in held:
-        return ()
-    return tuple(name for name in NEEDED if name not in held)
-
-
-def choose_engine(wanted: str, doing: str) -> Choice:
-    """The engine for this kernel. Raises LiveError when privileges or every engine are missing.
-
-    `wanted`: auto, libbpf or bcc. `doing` begins the sentence about privileges.
-    """
-    facts = kernel_facts(QUESTIONS)
-    if missing := missing_privileges(facts):
-        raise LiveError(
-            f"{doing} needs {' and '.join(missing)}; run it with sudo, "
-            "or look at a recording: memtrace replay examples/node-1.mtr",
-            EXIT_MISSING,
-        )
-    try:
-        return choose(wanted, facts)
-    except EngineError as error:
-        raise LiveError(f"{error}; `memtrace doctor` lists it all", EXIT_MISSING) from error
-
-
-def _refuse_missing(plan: Plan) -> None:
-    if plan.blockers:
-        raise LiveError(
-            f"this kernel cannot be observed: {plan.blockers[0]}; `memtrace doctor` lists it all",
-            EXIT_MISSING,
-        )
-
-
-def _open_session(plan: Plan, hierarchy_id: int, choice: Choice) -> Session:
-    try:
-        return Session(plan, hierarchy_id, choice.engine())
-    except EngineError as error:
-        raise LiveError(f"{error}; see `memtrace doctor`", EXIT_MISSING) from error
-    except BpfError as error:
-        code = EXIT_RUNTIME if error.errno in _SHORTAGES else EXIT_MISSING
-        raise LiveError(f"the kernel refused memtrace's programs: {error}", code) from error

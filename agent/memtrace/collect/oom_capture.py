@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from memtrace.collect import oom_state
-from memtrace.collect.live import EXIT_MISSING, EXIT_RUNTIME, LiveError, choose_engine
 from memtrace.collect.oom import Cause, Grouping, decode
 from memtrace.collect.oom_gap import Known
+from memtrace.collect.starting import EXIT_MISSING, EXIT_RUNTIME, LiveError, choose_engine
 from memtrace.host.hierarchy import Hierarchy, HostError, find_hierarchy
 from memtrace.kernel.closing import Closing
 from memtrace.kernel.engines import Engine

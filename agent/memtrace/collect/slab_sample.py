@@ -7,7 +7,7 @@ from pathlib import Path
 
 from memtrace.collect.bare_sample import bare_sample, cgroup_figures
 from memtrace.collect.census import CensusProgress, SlabCensus
-from memtrace.collect.live import EXIT_MISSING, EXIT_RUNTIME, LiveError, missing_privileges
+from memtrace.collect.starting import EXIT_MISSING, EXIT_RUNTIME, LiveError, missing_privileges
 from memtrace.host.hierarchy import Hierarchy, HostError, find_hierarchy, walk
 from memtrace.kernel.plan import QUESTIONS, SLAB_CENSUS, make_plan
 from memtrace.kernel.support import kernel_facts

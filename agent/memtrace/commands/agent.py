@@ -177,8 +177,8 @@ def _listening(settings: Settings, routes: Mapping[str, Route]) -> Iterator[int 
 @contextmanager
 def _open(settings: Settings) -> Iterator[Opened]:
     """Everything attached; the capture first, so that no kill is missed while the rest starts."""
-    from memtrace.collect.live import open_live
     from memtrace.collect.oom_capture import open_capture
+    from memtrace.collect.opening import open_live
     from memtrace.samples import Feature
 
     where = (settings.root, settings.engine, settings.baseline, settings.state_dir)

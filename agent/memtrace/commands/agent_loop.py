@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from memtrace.collect.live import LiveError
 from memtrace.collect.oom_gap import KillCounters
+from memtrace.collect.starting import LiveError
 from memtrace.commands.agent_events import KillEvents
 from memtrace.commands.agent_history import History, bounds
 from memtrace.commands.oom_recorder import OomRecorder

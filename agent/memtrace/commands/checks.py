@@ -67,7 +67,7 @@ def _library() -> Check:
 
 
 def _privileges(facts: KernelFacts) -> list[Check]:
-    from memtrace.collect.live import missing_privileges
+    from memtrace.collect.starting import missing_privileges
 
     missing = missing_privileges(facts)
     if not missing:
@@ -266,7 +266,7 @@ def _state(directory: Path) -> Check:
 def _other_engine(choice: Choice) -> Check:
     """What the engine that was not chosen would need."""
     from memtrace.kernel.engines import BCC, HEADERS, LIBBPF, has_bcc, why_not_libbpf
-    from memtrace.kernel.engines.bcc import PACKAGE
+    from memtrace.kernel.engines.compilation import PACKAGE
     from memtrace.kernel.headers import Headers
 
     if choice.name == BCC:

@@ -52,7 +52,7 @@ class TargetNotFoundError(CommandError):
 @contextlib.contextmanager
 def live_errors() -> Iterator[None]:
     """Turn what the live source says when it cannot go on into a CommandError."""
-    from memtrace.collect.live import LiveError
+    from memtrace.collect.starting import LiveError
 
     try:
         yield

@@ -48,8 +48,8 @@ def run(options: argparse.Namespace) -> int:
 @contextmanager
 def _opened(options: argparse.Namespace) -> Iterator[tuple[Live, OomCapture]]:
     """Everything attached; the capture first, so that no kill is missed while the rest starts."""
-    from memtrace.collect.live import open_live
     from memtrace.collect.oom_capture import open_capture
+    from memtrace.collect.opening import open_live
     from memtrace.samples import Feature
 
     capture = open_capture(options.root, options.engine)
@@ -91,7 +91,7 @@ def _told(recorder: OomRecorder, before: str) -> str:
     if recorder.problem and not before:
         complain(recorder.problem, 0)
     elif before and not recorder.problem:
-        complain("post-mortems are written again, those that waited, too.", 0)
+        complain("post-mortems are written again.", 0)
     return recorder.problem
 
 

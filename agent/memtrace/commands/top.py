@@ -140,7 +140,6 @@ def run(options: argparse.Namespace, opener: Opener | None = None) -> int:
 
 
 def _print(options: argparse.Namespace, wanted: Selection, opener: Opener | None) -> int:
-    draw = drawer(wanted, options)
     with (
         stopping() as wish,
         keyboard(sys.stdout.isatty() and not options.json) as keys,
@@ -149,6 +148,7 @@ def _print(options: argparse.Namespace, wanted: Selection, opener: Opener | None
         wish.tell(live)
         live.on_progress = baseline_progress(wish)
         live.on_census = lambda _: wish.raise_if_asked()
+        draw = drawer(wanted, options)
         for snapshot in _feed(options, wanted, live, wish, keys):
             print(draw(snapshot))
             sys.stdout.flush()
@@ -192,11 +192,19 @@ def opened(options: argparse.Namespace, opener: Opener | None) -> Iterator[Live]
         with opener(options.root, options.engine, not options.no_baseline) as live:
             yield live
         return
-    from memtrace.collect.live import open_live
+    from memtrace.collect.opening import open_live
 
     where = (options.root, options.engine, not options.no_baseline, options.state_dir)
-    with live_errors(), open_live(*where) as live:
+    with live_errors(), open_live(*where, meanwhile=partial(_load, options.json)) as live:
         yield live
+
+
+def _load(json: bool) -> None:
+    """Import what samples go through, which has time while BCC compiles."""
+    import memtrace.model.modeler
+
+    if json:
+        import memtrace.views.json  # noqa: F401
 
 
 def baseline_progress(wish: Stopping) -> Callable[[int, int], None]:

@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from memtrace.collect.live import Live, open_live
+from memtrace.collect.live import Live
+from memtrace.collect.opening import open_live
 from memtrace.commands.common import CommandError, live_errors
 from memtrace.commands.stopping import Stopping, stopping
 from memtrace.host.cgroupfs import CgroupReader

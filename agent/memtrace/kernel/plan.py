@@ -150,6 +150,11 @@ class Plan:
     stat_lag: int = 0
 
     @property
+    def page_cache(self) -> str:
+        """The object that every session has."""
+        return f"page_cache{'_pages' if self.pages else ''}"
+
+    @property
     def slab_culprits(self) -> bool:
         """Whether allocations of kernel objects can be watched, when somebody wants to."""
         return self.features["slab_culprits"].enabled

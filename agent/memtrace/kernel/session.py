@@ -282,8 +282,7 @@ class Session(Closing):
         nodes = {"cfg_memory_nodes": _u32(max(cpu_list(text(POSSIBLE_NODES)), default=0) + 1)}
         self.devices = {"cfg_btrfs_root": back, "cfg_btrfs_device": forward, **nodes}
         self._reparents = plan.reparents
-        pages = "_pages" if plan.pages else ""
-        page_cache = self._object(f"page_cache{pages}", self.devices)
+        page_cache = self._object(plan.page_cache, self.devices)
         self._ring = RingBuffer(page_cache.map("events"))
         self._losses = page_cache.map("losses")
         self._control = page_cache.map("control")
@@ -294,6 +293,7 @@ class Session(Closing):
         self._flush = page_cache.program("flush")
         if plan.shmem:
             shared = (*_EVENT_MAPS, *_LEDGER_MAPS, *_NAME_MAPS, *_TOLD_MAPS, *_OWNER_MAPS)
+            pages = "_pages" if plan.pages else ""
             self._attach_all(self._object(f"shmem{pages}", nodes, share=shared))
         hierarchy = {"cfg_memory_hierarchy": _u32(memory_hierarchy)}
         events = [*CGROUP_EVENTS] if plan.cgroup_events else []

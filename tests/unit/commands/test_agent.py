@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from memtrace.collect.live import LiveError
+from memtrace.collect.starting import LiveError
 from memtrace.commands import agent
 from memtrace.commands.common import CommandError, UsageError
 from memtrace.samples import Feature, Lost, Sample

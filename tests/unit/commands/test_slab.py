@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from memtrace.collect import slab_sample
-from memtrace.collect.live import EXIT_MISSING, LiveError
+from memtrace.collect.starting import EXIT_MISSING, LiveError
 from memtrace.commands import main
 from memtrace.host.hierarchy import Hierarchy
 from memtrace.samples import Census, Identity, Memory, Sample, Slab, SlabRow

@@ -14,8 +14,17 @@ from hypothesis import strategies as st
 
 from memtrace.kernel import engines
 from memtrace.kernel.engine_plan import planned, planned_go_gc
-from memtrace.kernel.engines import bcc, choose
-from memtrace.kernel.engines.bcc import MEMBERS, SOURCES, TOGETHER, all_text, compiled, decoded
+from memtrace.kernel.engines import choose, compilation
+from memtrace.kernel.engines.bcc import (
+    _COMMANDS,
+    _PROBES,
+    MEMBERS,
+    SOURCES,
+    TOGETHER,
+    BccEngine,
+    all_text,
+)
+from memtrace.kernel.engines.compilation import Compilation, decoded
 from memtrace.kernel.errors import EngineError
 from memtrace.kernel.headers import Headers
 from memtrace.kernel.plan import QUESTIONS
@@ -125,22 +134,38 @@ def test_a_bad_child_is_one_sentence(
     fake: Fake, monkeypatch: pytest.MonkeyPatch, script: str, sentence: str
 ) -> None:
     """Broken, failing, missing its package, killed, hanging or endless."""
-    monkeypatch.setattr(bcc, "CHILD_SECONDS", 0.3 if "sleep" in script else 20)
+    monkeypatch.setattr(compilation, "CHILD_SECONDS", 0.3 if "sleep" in script else 20)
     with pytest.raises(EngineError, match=sentence) as raised:
-        compiled({"text": "x" * 200_000}, fake(script))
+        Compilation({"text": "x" * 200_000}, fake(script)).bytecode()
     assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_what_belongs_together_is_compiled_once(fake: Fake, tmp_path: Path, prepared: bool) -> None:
+    """Whether it is begun in good time or when it is needed."""
+    text = all_text(("page_cache", "lifecycle"))
+    programs = [*(f"on_{event}" for event in _PROBES.findall(text)), *_COMMANDS.findall(text)]
+    (tmp_path / "answer").write_text(json.dumps(dict.fromkeys(programs, "9500000000000000")))
+    engine = BccEngine(TYPED, headers=False, python=fake(f"cd {tmp_path}; echo x >> n; cat answer"))
+    if prepared:
+        engine.prepare("page_cache")
+    assert "on_mm_filemap_add_to_page_cache" in engine.open("page_cache").programs()
+    assert "on_sched_process_exec" in engine.open("lifecycle").programs()
+    assert (tmp_path / "n").read_text().count("x") == 1
 
 
 def test_a_missing_python_is_one_sentence() -> None:
     """The system's may not be there."""
     with pytest.raises(EngineError, match="cannot be started"):
-        compiled({}, "/nonexistent/python3")
+        Compilation({}, "/nonexistent/python3")
 
 
 def test_an_answer_is_bytecode_by_program(fake: Fake) -> None:
     """Whatever clang said before."""
     script = """echo warning; echo '{"on_exec": "9500000000000000"}'"""
-    assert compiled({}, fake(script)) == {"on_exec": bytes.fromhex("9500000000000000")}
+    assert Compilation({}, fake(script)).bytecode() == {
+        "on_exec": bytes.fromhex("9500000000000000")
+    }
 
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from memtrace.kernel.engines.bcc import PACKAGE, SYSTEM_PYTHON, BccEngine
+from memtrace.kernel.engines.bcc import BccEngine
+from memtrace.kernel.engines.compilation import PACKAGE, SYSTEM_PYTHON
 from memtrace.kernel.errors import EngineError
 from memtrace.kernel.headers import Headers
 from memtrace.kernel.objects import BpfObject, LoadedObject
@@ -33,9 +34,12 @@ _LOOK_SECONDS = 10.0
 
 
 class Engine(Protocol):
-    """What opens objects by the name of their source. `open` raises BpfError or EngineError."""
+    """What opens objects by the name of their source. Both raise BpfError or EngineError."""
 
     name: str
+
+    def prepare(self, name: str) -> None:
+        """Begin, in the background, what takes long before `open` can give this object."""
 
     def open(self, name: str, rodata: Mapping[str, bytes] | None = None) -> LoadedObject:
         """The object, not loaded yet; `rodata`: its constants' bytes, by name."""
@@ -45,6 +49,9 @@ class LibbpfEngine:
     """The default engine: compiled objects, fitted to the kernel by libbpf."""
 
     name = LIBBPF
+
+    def prepare(self, name: str) -> None:
+        """Nothing takes long."""
 
     def open(self, name: str, rodata: Mapping[str, bytes] | None = None) -> BpfObject:
         """The object beside the package."""
