@@ -66,8 +66,9 @@ class Compilation:
     def _ended(self) -> int:
         """The child's exit code; what does not end in time is killed."""
         ending = os.pidfd_open(self._child.pid)  # Popen.wait would look every 50 ms only
-        left = max(0.0, self._due - time.monotonic())
-        ended, _, _ = select.select([ending], [], [], left)
+        waiting = select.poll()
+        waiting.register(ending, select.POLLIN)
+        ended = waiting.poll(max(0.0, self._due - time.monotonic()) * 1000)
         os.close(ending)
         if not ended:
             self._child.kill()
