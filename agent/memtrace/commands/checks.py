@@ -265,8 +265,7 @@ def _state(directory: Path) -> Check:
 
 def _other_engine(choice: Choice) -> Check:
     """What the engine that was not chosen would need."""
-    from memtrace.kernel.engines import BCC, HEADERS, LIBBPF, has_bcc, why_not_libbpf
-    from memtrace.kernel.engines.compilation import PACKAGE
+    from memtrace.kernel.engines import BCC, HEADERS, LIBBPF, PACKAGE, has_bcc, why_not_libbpf
     from memtrace.kernel.headers import Headers
 
     if choice.name == BCC:

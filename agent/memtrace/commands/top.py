@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import gc
 import math
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -331,4 +330,6 @@ def _table(wanted: Selection, options: argparse.Namespace) -> Draw:
 
 def _width() -> int:
     """Return the terminal's width; in a pipe that of COLUMNS, or 80."""
-    return shutil.get_terminal_size().columns
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns

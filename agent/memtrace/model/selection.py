@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,6 +62,8 @@ def _all_names(container: Container) -> Iterable[str]:
 
 def close_names(containers: Sequence[Container], wanted: Selection) -> list[str]:
     """Return names like the one that was not found, best first."""
+    from difflib import get_close_matches
+
     known: set[str] = set()
     asked = wanted.container or wanted.pod or wanted.namespace or ""
     for container in containers:
@@ -74,7 +75,7 @@ def close_names(containers: Sequence[Container], wanted: Selection) -> list[str]
         else:
             known.update(filter(None, (identity.namespace,)))
     holding = sorted(name for name in known if asked and asked in name)
-    similar = difflib.get_close_matches(asked, sorted(known), _CLOSE)
+    similar = get_close_matches(asked, sorted(known), _CLOSE)
     return list(dict.fromkeys(similar + holding))[:_CLOSE]
 
 

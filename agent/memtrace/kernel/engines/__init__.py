@@ -5,20 +5,19 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from memtrace.kernel.engines.bcc import BccEngine
-from memtrace.kernel.engines.compilation import PACKAGE, SYSTEM_PYTHON
 from memtrace.kernel.errors import EngineError
 from memtrace.kernel.headers import Headers
 from memtrace.kernel.objects import BpfObject, LoadedObject
 from memtrace.kernel.plan import QUESTIONS
 from memtrace.kernel.support import KernelFacts
 
+SYSTEM_PYTHON = "/usr/bin/python3"
+PACKAGE = "the system package python3-bpfcc (Fedora, SUSE: python3-bcc; PyPI's bcc is another)"
 OBJECTS = Path(__file__).resolve().parents[2] / "bpf"
 AUTO, LIBBPF, BCC = "auto", "libbpf", "bcc"
 HEADERS = "the kernel's headers (Debian: linux-headers-$(uname -r))"
@@ -69,7 +68,11 @@ class Choice:
 
     def engine(self) -> Engine:
         """A new engine of this kind."""
-        return BccEngine(self.facts, self.headers) if self.name == BCC else LibbpfEngine()
+        if self.name != BCC:
+            return LibbpfEngine()
+        from memtrace.kernel.engines.bcc import BccEngine
+
+        return BccEngine(self.facts, self.headers)
 
 
 def choose(wanted: str, facts: KernelFacts) -> Choice:
@@ -104,6 +107,8 @@ def why_not_libbpf(facts: KernelFacts) -> str:
 
 def has_bcc(python: str = SYSTEM_PYTHON) -> bool:
     """Whether the system's Python has BCC."""
+    import subprocess
+
     try:
         done = subprocess.run(
             [python, "-I", "-c", _LOOK], capture_output=True, timeout=_LOOK_SECONDS, check=False

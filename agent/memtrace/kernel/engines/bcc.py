@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from memtrace.kernel.bytecode import BytecodeObject
-from memtrace.kernel.engines.compilation import SYSTEM_PYTHON, Compilation
+from memtrace.kernel.engines import SYSTEM_PYTHON
+from memtrace.kernel.engines.compilation import Compilation
 from memtrace.kernel.support import KernelFacts
 
 SOURCES = Path(__file__).resolve().parents[2] / "bpf" / "src"

@@ -15,11 +15,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from memtrace.kernel.engines import PACKAGE, SYSTEM_PYTHON
 from memtrace.kernel.engines.bcc_child import WITHOUT_BCC
 from memtrace.kernel.errors import EngineError
 
-SYSTEM_PYTHON = "/usr/bin/python3"
-PACKAGE = "the system package python3-bpfcc (Fedora, SUSE: python3-bcc; PyPI's bcc is another)"
 CHILD = Path(__file__).with_name("bcc_child.py")
 CHILD_SECONDS = 240.0  # it needs about 0.5; minutes with headers in a busy emulated machine
 ANSWER_BYTES = 8 << 20
