@@ -25,6 +25,7 @@ from memtrace.collect.namer import Namer
 from memtrace.collect.names import Names
 from memtrace.collect.processes import ShownProcesses
 from memtrace.collect.removed_owners import forget_folded
+from memtrace.collect.rows import shown_processes
 from memtrace.collect.shmem import ShmemCheck
 from memtrace.collect.slab_watch import SlabWatcher
 from memtrace.collect.watches.on_demand import Cgroups
@@ -86,7 +87,7 @@ class Collector:
         self._processes = ShownProcesses(root)
         self._features = {**features, "taskstats": self._processes.feature}
         self._page = os.sysconf("SC_PAGE_SIZE")
-        self._names = Names(root, self._forget_name)
+        self._names = Names(root, self._forget_name, self._shown_processes)
         self._inside = ContainerPaths(
             self._names, ContainerMounts(root, hierarchy, self._names.mounts)
         )
@@ -303,6 +304,9 @@ class Collector:
             for node in self._tree.nodes.values():
                 node.ledger.rename()
         self._inside.repair(self._tree.nodes)
+
+    def _shown_processes(self) -> set[bytes]:
+        return set().union(*(shown_processes(node.ledger) for node in self._tree.nodes.values()))
 
     def _mark_active(self, changed: list[Node]) -> None:
         """A changed ledger moves the figures of its cgroup and of all above it."""

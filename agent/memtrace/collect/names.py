@@ -6,7 +6,7 @@ somebody wants to see them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from memtrace.collect.events import PathSeen, joined
@@ -22,13 +22,23 @@ FORGET = 0.25  # share of the oldest names given up when there are too many
 
 
 class Names:
-    """Names by wire.FILE and wire.PROCESS. `forget_file` is told which names are given up."""
+    """Names by wire.FILE and wire.PROCESS. `forget_file` is told which names are given up.
 
-    def __init__(self, root: Path, forget_file: Callable[[bytes], None]) -> None:
+    `shown` tells which processes are in rows: the names of those are given up last, for that of
+    one that ended cannot be asked for again.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        forget_file: Callable[[bytes], None],
+        shown: Callable[[], Iterable[bytes]] = tuple,
+    ) -> None:
         self._root = root
         self._mounts = MountTable(root)
         self._mounts.refresh()
         self._forget_file = forget_file
+        self._shown = shown
         self._files: dict[bytes, PathSeen] = {}
         self._hosts: dict[bytes, str] = {}  # paths on the host, as far as asked for
         self._processes: dict[bytes, str] = {}
@@ -82,8 +92,7 @@ class Names:
         changed = self._processes.get(process, name) != name
         self._processes[process] = name
         if len(self._processes) > MAX_PROCESSES:
-            for old in list(self._processes)[: int(MAX_PROCESSES * FORGET)]:
-                del self._processes[old]
+            self._forget_oldest_processes()
         return changed
 
     def knows(self, file: bytes) -> bool:
@@ -152,6 +161,12 @@ class Names:
         if device not in self._devices:
             self._devices[device] = block_device_name(self._root, device)
         return self._devices[device]
+
+    def _forget_oldest_processes(self) -> None:
+        many, shown = int(MAX_PROCESSES * FORGET), set(self._shown())
+        unseen = [process for process in self._processes if process not in shown]
+        for old in (unseen if len(unseen) >= many else list(self._processes))[:many]:
+            del self._processes[old]
 
     def _forget_oldest_files(self) -> None:
         for old in list(self._files)[: int(MAX_FILES * FORGET)]:

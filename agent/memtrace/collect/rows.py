@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from operator import itemgetter
 from typing import TypeVar
 
@@ -60,6 +61,14 @@ def nameless_files(made: Ledger) -> list[FileKey]:
     """The files of a Sample's rows whose path was not told."""
     nameless = (row.file for row in made.files if row.path is None and row.file is not None)
     return [wire.FILE.pack(file.inode, file.device, file.generation) for file in nameless]
+
+
+def shown_processes(ledger: CgroupLedger) -> Iterator[bytes]:
+    """The processes a Sample will name, some more than once."""
+    for (_, process, _), _ in _top_drivers(ledger):
+        yield process
+    for process, _ in _top_processes(ledger):
+        yield process
 
 
 def growing_files(ledger: CgroupLedger) -> set[FileKey]:

@@ -12,6 +12,7 @@ from memtrace.collect import names as module
 from memtrace.collect.events import PathSeen
 from memtrace.collect.ledger import CgroupLedger
 from memtrace.collect.names import Names
+from memtrace.collect.rows import shown_processes
 from tests.unit.collect import records
 
 DEVICE = 253 << 20 | 1
@@ -174,6 +175,25 @@ def test_processes_are_bounded(host: Host, monkeypatch: pytest.MonkeyPatch) -> N
     for tgid in range(1, 6):
         host.names.learn_process(records.process(tgid), b"x")
     assert [host.names.comm(records.process(tgid)) for tgid in (1, 2, 5)] == [None, "x", "x"]
+
+
+def test_processes_of_rows_keep_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that ended long ago may have filled the cache; thousands of short ones came since."""
+    monkeypatch.setattr(module, "MAX_PROCESSES", 8)
+    ledger = CgroupLedger()
+    names = Names(tmp_path, lambda _: None, lambda: shown_processes(ledger))
+    ledger.row(FILE, BY, records.WRITE, (100, 1, 0))
+    names.learn_process(BY, b"importer")
+    for tgid in range(1, 50):
+        names.learn_process(records.process(tgid), b"x")
+    assert names.comm(BY) == "importer"
+    for tgid in range(100, 120):  # more are shown than are kept: it is bounded all the same
+        ledger.row(FILE, records.process(tgid), records.WRITE, (1, 1, 0))
+        names.learn_process(records.process(tgid), b"y")
+    assert names.comm(records.process(119)) == "y"
+    assert sum(names.comm(process) == "y" for process in ledger.processes) <= 8
 
 
 def test_nobody_has_no_name(host: Host) -> None:
