@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from memtrace.collect.names import MAX_PROCESSES
 from tests.kernel.harness.cgroup import Cgroup
 from tests.kernel.harness.memtrace import Memtrace
 from tests.kernel.harness.workloads import Workloads
@@ -20,6 +21,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 WRITTEN, READ, TOUCHED = 1009, 503, 60013
 DIRTIED_BESIDES = 16
 """Pages of file-system metadata that writing a file makes dirty."""
+OTHERS = MAX_PROCESSES + 1000
 SEEN = 6.0
 """Seconds of quiet after which what a living process did last has been read."""
 LAG = 3 * max(32, 2 * (os.cpu_count() or 1)) * (os.cpu_count() or 1) * PAGE
@@ -124,6 +126,16 @@ def test_threads_that_end_together_are_all_counted(
     assert io["write_bytes"] >= threads * PAGE
     end(child)
     assert row_of(memtrace, cgroup, child.pid)["disk_write_bytes"] == io["write_bytes"]
+
+
+def test_the_name_of_one_that_ended_outlives_thousands_of_others(
+    memtrace: Memtrace, workloads: Workloads, cgroup: Cgroup, disk: Path
+) -> None:
+    """Nobody can be asked for it again, and it may be who filled the cache."""
+    writer = cgroup.run(workloads["write"], disk / "kept", str(WRITTEN), "4096")
+    one = f"(echo > {disk / 'other'})"  # a process of its own, which adds a page
+    cgroup.run("/bin/sh", "-c", f"i=0; while [ $i -lt {OTHERS} ]; do {one}; i=$((i + 1)); done")
+    assert row_of(memtrace, cgroup, writer)["comm"] == "write"
 
 
 def test_stalls_are_told_or_the_reason_is(
