@@ -7,7 +7,7 @@ from statistics import median
 
 from common import bar, disk_directory, options, progress, publish
 
-from tests.e2e.soak import Soaking, flat
+from tests.e2e.soak import Soaking, cpu_percent, flat
 
 SECONDS, QUICK_SECONDS = 1800, 300
 MEGABYTE = 1e6
@@ -33,6 +33,8 @@ def main() -> int:
     print(f"\nthe agent as a pod, {series[-1]['second']:.0f} s, MB")
     for name, figure in figures.items():
         print(f"  {name:8}{figure['median']:8.1f} median{figure['most']:8.1f} at most")
+    cpu = cpu_percent(series)
+    print(f"  CPU     {cpu:8.2f} % of one core, scraped every 15 s")
     before, after = flat(series)
     print("\nbars")
     bars = [
@@ -40,7 +42,7 @@ def main() -> int:
         bar("growth of RSS", 100 * (after / before - 1), BAR_GROWTH_PERCENT, " %"),
         bar("kills and restarts", said["kills"] + (not said["lives"]), 0),
     ]
-    publish("soak", {**said, "megabytes": figures, "bars": bars})
+    publish("soak", {**said, "megabytes": figures, "cpu_percent": cpu, "bars": bars})
     return 0
 
 

@@ -8,6 +8,7 @@ A process of its own, so that it can run beside tests. Judges nothing.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import statistics
 import subprocess
@@ -70,6 +71,11 @@ class Soaked:
             "file": self._cgroup.file_bytes(),
             "kernel": int(self._read("memory.kmem.usage_in_bytes")) if IS_V1 else stat["kernel"],
         }
+
+    def cpu_seconds(self) -> float:
+        """CPU time of all its threads so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def limit(self) -> int:
         """Its memory limit in bytes."""
@@ -153,7 +159,8 @@ def watched(agent: Soaked, seconds: float) -> dict[str, Any]:
     begun = time.monotonic()
     scraped = begun
     while agent.lives() and time.monotonic() < begun + seconds:
-        series.append({"second": time.monotonic() - begun, **agent.figures()})
+        now = {"second": time.monotonic() - begun, "cpu_seconds": agent.cpu_seconds()}
+        series.append({**now, **agent.figures()})
         if time.monotonic() >= scraped + SCRAPE_SECONDS:
             lost, scraped = agent.lost(), time.monotonic()
         time.sleep(1.0)
@@ -187,6 +194,13 @@ class Soaking:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(END_SECONDS)
+
+
+def cpu_percent(series: list[dict[str, float]]) -> float:
+    """Of one core, once it is warm."""
+    warm = [each for each in series if each["second"] >= WARM_SECONDS]
+    used, passed = (warm[-1][key] - warm[0][key] for key in ("cpu_seconds", "second"))
+    return 100 * used / passed
 
 
 def flat(series: list[dict[str, float]]) -> tuple[float, float]:

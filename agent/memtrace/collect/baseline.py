@@ -210,6 +210,7 @@ class Baseline:
             self._merge_unwalked(ledger, cgroup, seen)
             ledger.baseline = (ledger.baseline or 0) - ledger.net
             ledger.cut_shmem = 0
+            ledger.largest_files.forget()
         self._unsettled |= {key for key in touched if key[0] in older}
         self._mark_unsettled()
 
@@ -264,6 +265,7 @@ class Baseline:
         node.ledger.baseline = (node.ledger.baseline or 0) + pages - entry.baseline
         node.ledger.changed = True
         entry.baseline = pages
+        node.ledger.largest_files.touch(file)
         self._unsettled.discard((cgroup, file))
 
     def _mark_unsettled(self) -> None:

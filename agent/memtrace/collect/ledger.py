@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from heapq import nlargest
 from typing import TypeVar
 
+from memtrace.collect.leaders import Leaders
 from memtrace.kernel import wire
 from memtrace.samples import KINDS, REASONS, DriverRow, FileRow
 
@@ -21,6 +22,9 @@ SHMEM = KINDS.index("shmem")
 UNLINK = REASONS.index("unlink")
 REASON_OTHER = REASONS.index("other")
 
+ROWS = 24
+"""Rows of each list in a Sample: more than a view shows, so that parents can merge them."""
+KEPT_LEADERS = 4 * ROWS
 MAX_ROWS = 512
 """Driver rows, and processes, kept for one cgroup between two samples."""
 MAX_FILES = 8192
@@ -86,6 +90,7 @@ class CgroupLedger:
     def __init__(self) -> None:
         self.drivers: dict[DriverKey, DriverPages] = {}
         self.files: dict[FileKey, FilePages] = {}
+        self.largest_files: Leaders[FileKey, FilePages] = Leaders(ROWS, KEPT_LEADERS, _resident)
         self.processes: dict[ProcessKey, int] = {}
         self.added = [0] * KIND_COUNT
         self.removed = [0] * REASON_COUNT
@@ -112,6 +117,7 @@ class CgroupLedger:
         """Keep a file of the baseline, which the cgroup's total already includes."""
         entry = self.files[file] = FilePages()
         entry.baseline = baseline
+        self.largest_files.touch(file)
 
     def row(
         self, file: FileKey, process: ProcessKey, kind: int, value: tuple[int, int, int]
@@ -122,6 +128,7 @@ class CgroupLedger:
         if entry is None:
             entry = self.files[file] = FilePages()
         self.changed = True
+        self.largest_files.touch(file)
         if kind >= wire.REMOVED:
             entry.removed += pages
             self.net -= pages
@@ -291,6 +298,10 @@ def _largest(
     table: dict[Key, Row], bound: int, weight: Callable[[tuple[Key, Row]], int]
 ) -> dict[Key, Row]:
     return dict(nlargest(int(bound * KEPT), table.items(), key=weight))
+
+
+def _resident(file: FilePages) -> int:
+    return file.baseline + file.added - file.removed  # the property would cost as much again
 
 
 def _driver_weight(item: tuple[DriverKey, DriverPages]) -> int:

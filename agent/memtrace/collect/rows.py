@@ -11,6 +11,7 @@ from memtrace.collect.ledger import (
     FILE_METADATA,
     FILE_SHMEM,
     FILE_UNLINKED,
+    ROWS,
     CgroupLedger,
     DriverKey,
     DriverPages,
@@ -24,9 +25,6 @@ from memtrace.samples import KINDS, DriverRow, FileId, FileRow, Ledger, ProcessR
 
 Key = TypeVar("Key")
 Row = TypeVar("Row")
-
-ROWS = 24
-"""Rows of each list in a Sample: more than a view shows, so that parents can merge them."""
 
 
 def sample_ledger(ledger: CgroupLedger, names: Names, page: int, place: Place = nowhere) -> Ledger:
@@ -96,8 +94,7 @@ def _top_files(ledger: CgroupLedger) -> list[tuple[FileKey, FilePages]]:
     files = ledger.files
     if len(files) <= ROWS:
         return list(files.items())
-    # The sum is spelled out: a property would cost as much as all the rest.
-    return _largest([(e.baseline + e.added - e.removed, f) for f, e in files.items()], files)
+    return [(file, files[file]) for file in ledger.largest_files.of(files)]
 
 
 def _top_processes(ledger: CgroupLedger) -> list[tuple[bytes, int]]:
