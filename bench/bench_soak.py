@@ -33,6 +33,13 @@ def main() -> int:
     print(f"\nthe agent as a pod, {series[-1]['second']:.0f} s, MB")
     for name, figure in figures.items():
         print(f"  {name:8}{figure['median']:8.1f} median{figure['most']:8.1f} at most")
+    minutes = [
+        round(
+            median(each["rss"] for each in series if each["second"] // 60 == minute) / MEGABYTE, 1
+        )
+        for minute in sorted({each["second"] // 60 for each in series})
+    ]
+    print(f"  RSS by the minute: {' '.join(map(str, minutes))}")
     cpu = cpu_percent(series)
     print(f"  CPU     {cpu:8.2f} % of one core, scraped every 15 s")
     before, after = flat(series)
@@ -42,7 +49,10 @@ def main() -> int:
         bar("growth of RSS", 100 * (after / before - 1), BAR_GROWTH_PERCENT, " %"),
         bar("kills and restarts", said["kills"] + (not said["lives"]), 0),
     ]
-    publish("soak", {**said, "megabytes": figures, "cpu_percent": cpu, "bars": bars})
+    publish(
+        "soak",
+        {**said, "megabytes": figures, "rss_by_minute": minutes, "cpu_percent": cpu, "bars": bars},
+    )
     return 0
 
 
