@@ -11,7 +11,15 @@ from tests.e2e.soak import Soaking, cpu_percent, flat
 
 SECONDS, QUICK_SECONDS = 1800, 300
 MEGABYTE = 1e6
-BAR_GROWTH_PERCENT = 2.0
+BAR_GROWTH_PERCENT = 5.0  # as in tests/e2e/test_soak.py
+
+
+def by_minute(series: list[dict[str, float]]) -> list[float]:
+    """Bytes resident, the median of each minute."""
+    resident: dict[int, list[float]] = {}
+    for each in series:
+        resident.setdefault(int(each["second"] // 60), []).append(each["rss"])
+    return [median(values) for values in resident.values()]
 
 
 def main() -> int:
@@ -33,12 +41,7 @@ def main() -> int:
     print(f"\nthe agent as a pod, {series[-1]['second']:.0f} s, MB")
     for name, figure in figures.items():
         print(f"  {name:8}{figure['median']:8.1f} median{figure['most']:8.1f} at most")
-    minutes = [
-        round(
-            median(each["rss"] for each in series if each["second"] // 60 == minute) / MEGABYTE, 1
-        )
-        for minute in sorted({each["second"] // 60 for each in series})
-    ]
+    minutes = [round(rss / MEGABYTE, 1) for rss in by_minute(series)]
     print(f"  RSS by the minute: {' '.join(map(str, minutes))}")
     cpu = cpu_percent(series)
     print(f"  CPU     {cpu:8.2f} % of one core, scraped every 15 s")

@@ -196,16 +196,22 @@ class Soaking:
             self._process.wait(END_SECONDS)
 
 
+def _warm(series: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Without the first minutes, or of a longer run the first third: its tables fill."""
+    begin = max(WARM_SECONDS, series[-1]["second"] / 3)
+    return [each for each in series if each["second"] >= begin]
+
+
 def cpu_percent(series: list[dict[str, float]]) -> float:
     """Of one core, once it is warm."""
-    warm = [each for each in series if each["second"] >= WARM_SECONDS]
+    warm = _warm(series)
     used, passed = (warm[-1][key] - warm[0][key] for key in ("cpu_seconds", "second"))
     return 100 * used / passed
 
 
 def flat(series: list[dict[str, float]]) -> tuple[float, float]:
     """Resident bytes, medians of the first and of the second half after warming up."""
-    warm = [each["rss"] for each in series if each["second"] >= WARM_SECONDS]
+    warm = [each["rss"] for each in _warm(series)]
     half = len(warm) // 2
     return statistics.median(warm[:half]), statistics.median(warm[half:])
 

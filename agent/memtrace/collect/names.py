@@ -16,7 +16,7 @@ from memtrace.host.procfs import read_comm, same_start, start_ticks
 from memtrace.kernel import wire
 
 MAX_FILES = 32768
-MAX_PROCESSES = 8192
+MAX_PROCESSES = 4096
 MAX_FOLDERS = 4096
 FORGET = 0.25  # share of the oldest names given up when there are too many
 
