@@ -142,7 +142,7 @@ def _print(options: argparse.Namespace, wanted: Selection, opener: Opener | None
     with (
         stopping() as wish,
         keyboard(sys.stdout.isatty() and not options.json) as keys,
-        opened(options, opener) as live,
+        opened(options, opener, partial(_load, options.json)) as live,
     ):
         wish.tell(live)
         live.on_progress = baseline_progress(wish)
@@ -185,8 +185,15 @@ def _wanted(options: argparse.Namespace) -> Selection:
 
 
 @contextmanager
-def opened(options: argparse.Namespace, opener: Opener | None) -> Iterator[Live]:
-    """Open the kernel, or what `opener` opens, for the length of the block. Raises CommandError."""
+def opened(
+    options: argparse.Namespace,
+    opener: Opener | None,
+    meanwhile: Callable[[], None] | None = None,
+) -> Iterator[Live]:
+    """Open the kernel, or what `opener` opens, for the length of the block. Raises CommandError.
+
+    `meanwhile`: what there is to do while BCC compiles.
+    """
     if opener is not None:
         with opener(options.root, options.engine, not options.no_baseline) as live:
             yield live
@@ -194,12 +201,12 @@ def opened(options: argparse.Namespace, opener: Opener | None) -> Iterator[Live]
     from memtrace.collect.opening import open_live
 
     where = (options.root, options.engine, not options.no_baseline, options.state_dir)
-    with live_errors(), open_live(*where, meanwhile=partial(_load, options.json)) as live:
+    with live_errors(), open_live(*where, meanwhile=meanwhile) as live:
         yield live
 
 
 def _load(json: bool) -> None:
-    """Import what samples go through, which has time while BCC compiles."""
+    """Import what samples go through."""
     import memtrace.model.modeler
 
     if json:
