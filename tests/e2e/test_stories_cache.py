@@ -101,8 +101,9 @@ def test_s1_a_warm_mirror(place: Place, programs: dict[str, Path], blobs: list[P
     told.figure("clean page cache", answer.verdict["bytes"], place.clean_bytes())
     told.figure("from before", answer.evidence("before memtrace watched"), 2 * BLOB)
     assert "by serve" in answer.verdict["claim"]  # read, and what was reclaimed put there again
-    assert answer.evidence(f"{blobs[0].name} (read by serve)") == BLOB
-    assert answer.evidence(blobs[1].name) == BLOB
+    left = [cached_pages(blob) * PAGE for blob in blobs[:2]]  # the machine may have reclaimed some
+    assert answer.evidence(f"{blobs[0].name} (read by serve)") == pytest.approx(left[0], rel=0.05)
+    assert answer.evidence(blobs[1].name) == pytest.approx(left[1], rel=0.05)
 
 
 def test_s1_a_mirror_at_its_limit(
